@@ -9,7 +9,7 @@ import numpy as np
 
 from hardsight.attribution.conversions import NO_ERROR
 from hardsight.attribution.names import FACTORS, NO_CAUSE, STRANGE, TOO_FEW, causes_in
-from hardsight.difficulty.actions import COLLECT_CLASS, NOTHING, RECOMMENDATIONS
+from hardsight.difficulty.actions import COLLECT_CLASS, COLLECT_SIMILAR, INSPECT, NOTHING, RECOMMENDATIONS
 from hardsight.difficulty.decisions import RELABEL, Decisions
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.result import Difficulty
@@ -34,10 +34,10 @@ _LABELS_NAMED, _IDS_NAMED, _KINDS_NAMED = 5, 8, 5
 SUFFICIENT_RELIABILITY = 0.95
 
 MEANINGS = {
-    "noise": "correcting the label would save it",
-    "imbalance": "balanced classes would save it",
+    "noise": "correcting the label would remove it",
+    "imbalance": "balanced classes would remove it",
     "margin": "what remains: close to the boundary, or ambiguous",
-    "uncertainty": "an infinite ensemble would save it; more data shrinks it",
+    "uncertainty": "averaging many models would remove it; more data shrinks it",
     STRANGE: "unlike the rest: odd, damaged or of another kind; hard or not",
     NO_CAUSE: "not a hard sample",
     TOO_FEW: "its class is too small to tell whether the label is right",
@@ -116,7 +116,7 @@ def _half_of_error(d: Difficulty) -> str | None:
     if not (total > 0 and len(d) > 1):
         return None
     half = int(np.searchsorted(np.cumsum(error), total / 2)) + 1
-    return f"Half of all error lies in the hardest {format_share(half, len(d))} of the samples ({half:,})."
+    return f"Half of all error lies in the hardest {format_count(half, 'sample')} ({format_share(half, len(d))})."
 
 
 def _reliability(d: Difficulty) -> str | None:
@@ -473,6 +473,12 @@ def mean_terms(d: Difficulty, mask: np.ndarray) -> np.ndarray:
     return means
 
 
+# With the number of samples that an action is for.
+_ACTION_PHRASES = {
+    RELABEL: "relabel {}", INSPECT: "look at {}", COLLECT_SIMILAR: "collect more like {} of them", NOTHING: "nothing",
+}  # fmt: skip
+
+
 def count_recommendations(d: Difficulty, mask: np.ndarray) -> list[str]:
     """Return what to do about some samples: one phrase per action, with the number of samples it is for."""
     if d.recommended_action is None:
@@ -484,18 +490,19 @@ def count_recommendations(d: Difficulty, mask: np.ndarray) -> list[str]:
         if count and action == COLLECT_CLASS:
             phrases.append(f"collect more of {_count_classes(d, d.labels[mask][actions == action])}")
         elif count:
-            phrases.append(action if action == NOTHING else f"{action}: {count:,}")
+            phrases.append(_ACTION_PHRASES[action].format(f"{count:,}"))
     return phrases
 
 
 def _count_classes(d: Difficulty, codes: np.ndarray) -> str:
-    """List the classes of some samples with their counts, the most frequent first."""
+    """List the classes of some samples with their sizes in the whole result, those with the most of these samples first."""
     present, counts = np.unique(codes, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    names = d.label_names(present[order])[:_CLASSES_NAMED]
+    shown = present[order][:_CLASSES_NAMED]
+    sizes = np.bincount(d.labels)[shown].tolist()
     parts = [
-        f"{isolate_direction(format_class(name, 20))} ({count:,})"
-        for name, count in zip(names, counts[order][:_CLASSES_NAMED], strict=True)
+        f"{isolate_direction(format_class(name, 20))} (has {format_count(size, 'sample')})"
+        for name, size in zip(d.label_names(shown), sizes, strict=True)
     ]
     rest = len(order) - len(parts)
     return ", ".join(parts) + (f" and {format_count(rest, 'other class')}" if rest else "")
