@@ -63,6 +63,7 @@ def test_the_causes_and_what_to_do():
     assert found[:9] == ["noise", "4", "33.3", "%", "2.25", "2.000", "0.000", "0.250", "0.000"]
     assert found[-5:] == ["relabel", "2;", "look", "at", "2"]
     assert row(text, "imbalance")[-5:] == ["collect", "more", "of", "dog", "(has"]
+    assert "6 samples)" in text
     assert "collect more like 2 of them" in re.sub(r"\s+", " ", text)
     assert row(text, "none")[-1] == "nothing"
     whole = row(text, "all")

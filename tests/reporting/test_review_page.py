@@ -386,22 +386,66 @@ def test_a_bulk_decision_is_forecast_as_in_python(reader, tmp_path):
     frame = pd.DataFrame({"id": d.ids, "action": "relabel", "label": names[d.suggested]})[advised]
     forecast = d.forecast(frame)
     assert reader.text("#all-forecast") == forecast.describe()
-    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in reader.text("#all-by-class").splitlines()[1:]}
-    table = forecast.table[forecast.table["relabelled"] > 0]
-    assert {name: [float(cell) for cell in cells] for name, cells in rows.items()} == {
-        row.Index: pytest.approx([row.relabelled, row.put_right, row.spoilt, row.still_wrong], abs=0.051)
-        for row in table.itertuples()
+    p_right = 1 - d.p_wrong
+    assert effects_shown(reader) == {
+        (names[given], names[new]): pytest.approx(
+            [rows.sum(), d.p_wrong[rows].sum(), np.maximum(p_right, 1 - d.p_suggested)[rows].sum(), p_right[rows].sum()],
+            abs=0.051,
+        )
+        for given in range(3)
+        for new in range(3)
+        if (rows := advised & (d.labels == given) & (d.suggested == new)).any()
     }
+    assert reader.page.locator("#all-by-class tr.missed").count() == 0
+    doubtful = d.p_wrong >= 0.6
     reader.page.check("[name=all][value=drop]")
-    dropped = pd.DataFrame({"id": d.ids, "action": "drop", "label": ""})[d.p_wrong >= 0.6]
+    dropped = pd.DataFrame({"id": d.ids, "action": "drop", "label": ""})[doubtful]
     assert reader.text("#all-forecast") == d.forecast(dropped).describe()
-    assert reader.text("#all-by-class") == ""
+    assert effects_shown(reader) == {
+        (names[given], "dropped"): pytest.approx([rows.sum(), d.p_wrong[rows].sum(), 0, p_right[rows].sum()], abs=0.051)
+        for given in range(3)
+        if (rows := doubtful & (d.labels == given)).any()
+    }
+    kept = "Of {} samples kept, expect {:.0f} with a wrong label."
     reader.page.check("[name=all][value=to]")
     reader.page.select_option("#all-label", label="bee")
-    bee = pd.DataFrame({"id": d.ids, "action": "relabel", "label": "bee"})[(d.p_wrong >= 0.6) & (names[d.labels] != "bee")]
-    assert reader.text("#all-forecast") == d.forecast(bee).describe()
+    bee = pd.DataFrame({"id": d.ids, "action": "relabel", "label": "bee"})[doubtful & (names[d.labels] != "bee")]
+    is_bee = doubtful & (names[d.labels] == "bee")
+    as_bee = kept.format(is_bee.sum(), d.p_wrong[is_bee].sum())
+    assert reader.text("#all-forecast") == f"{d.forecast(bee).describe()} {as_bee}"
     reader.page.check("[name=all][value=keep]")
+    assert reader.text("#all-forecast") == kept.format(doubtful.sum(), d.p_wrong[doubtful].sum())
+    assert effects_shown(reader)["cat", "kept"][3] == 0
+    reader.page.check("[name=all][value=unsure]")
     assert reader.text("#all-forecast") == ""
+    assert effects_shown(reader) == {}
+
+
+def effects_shown(reader):
+    """The table of a bulk decision: given and new label, and samples, wrong before, wrong after, right ones lost."""
+    cells = [line.split("\t") for line in reader.text("#all-by-class").splitlines()[1:]]
+    return {(given, new): [float(cell.split(" ")[0]) for cell in rest] for given, new, *rest in cells}
+
+
+@pytest.mark.slow
+def test_a_bulk_decision_that_spoils_labels_stands_out(reader, tmp_path):
+    """No decision is chosen beforehand, and a change that makes more labels wrong than right is marked."""
+    d = named_result(60)
+    p_wrong = np.where(d.labels == 0, 0.9, 0.2)
+    d = replace(d, p_wrong=p_wrong, suggested=np.ones(60, int), p_suggested=np.maximum(p_wrong - 0.05, 0.1))
+    write(d, tmp_path / "r.html")
+    reader.open(tmp_path / "r.html").press("a")
+    assert reader.page.locator("[name=all]:checked").count() == 0
+    assert reader.text("#all-go") == "Choose a decision"
+    assert reader.page.is_disabled("#all-go")
+    reader.page.check("[name=all][value=to]")
+    reader.page.select_option("#all-label", label="bee")
+    marked = reader.page.locator("#all-by-class tr.missed").all_inner_texts()
+    assert [line.split("\t")[:2] for line in marked] == [["cat", "bee"]]
+    reader.page.click("text=Cancel")
+    reader.page.focus("#list")
+    reader.press("a")
+    assert reader.page.locator("[name=all]:checked").count() == 0
 
 
 @pytest.mark.slow

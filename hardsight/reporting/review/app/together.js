@@ -11,12 +11,15 @@ class Together {
     this.place.querySelector("form").addEventListener("submit", (event) => { if (event.submitter?.value === "decide") this.apply(); });
   }
   open() {
+    // A decision for all is chosen each time, so that none is taken by habit.
+    for (const choice of this.place.querySelectorAll("[name=all]")) choice.checked = false;
     this.tell();
     this.place.showModal();
   }
   // The changes, [row, before, after]. Samples to which the decision does not apply are left out.
   changes() {
-    const { list, decisions } = this.app, what = this.place.querySelector("[name=all]:checked").value;
+    const { list, decisions } = this.app, what = this.place.querySelector("[name=all]:checked")?.value;
+    if (!what) return [];
     const decided = byId("all-decided").checked || what === "clear", found = [];
     for (const row of list.rows) {
       const before = decisions.get(row);
@@ -50,7 +53,7 @@ class Together {
     const forecast = new Forecast(this.app.columns, changes), table = forecast.table();
     byId("all-forecast").textContent = forecast.describe();
     byId("all-by-class").replaceChildren(...(table ? [table] : []));
-    byId("all-go").textContent = changed ? `Decide for ${grouped(changed)}` : "Nothing to decide";
+    byId("all-go").textContent = changed ? `Decide for ${grouped(changed)}` : this.place.querySelector("[name=all]:checked") ? "Nothing to decide" : "Choose a decision";
     byId("all-go").disabled = !changed;
   }
   apply() {
