@@ -54,7 +54,10 @@ class Forecast(NamedTuple):
             )
         if not sentences:
             return ""
-        sentences.append(f"Wrong labels in all: about {total['wrong']:,.0f} before, {total['wrong_after']:,.0f} after.")
+        unknown = ", without those of unknown probability" if total["unknown"] else ""
+        sentences.append(
+            f"Wrong labels in all: about {total['wrong']:,.0f} before, {total['wrong_after']:,.0f} after{unknown}."
+        )
         if total["spoilt"] > total["put_right"]:
             sentences.append("This spoils more labels than it puts right.")
         if self.too_few:

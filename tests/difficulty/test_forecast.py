@@ -56,7 +56,9 @@ def test_dropped_samples_and_labels_of_unknown_probability():
     assert total["dropped"] == len(drop)
     assert total["dropped_right"] == pytest.approx((1 - d.p_wrong[drop]).sum())
     assert total["wrong_after"] == pytest.approx(d.p_wrong.sum() - d.p_wrong[[*drop, third]].sum())
-    assert "1 get a label of unknown probability" in d.forecast(frame.fillna("")).describe()
+    text = d.forecast(frame.fillna("")).describe()
+    assert "1 get a label of unknown probability" in text
+    assert " after, without those of unknown probability." in text
 
 
 def test_a_label_that_stays_changes_nothing():

@@ -50,7 +50,7 @@ class Forecast {
     if (dropped) parts.push(`Of ${plural(dropped, "sample")} dropped, expect ${whole(dropped - droppedRight)} with a wrong label and ${whole(droppedRight)} with a right one.`);
     const keeping = kept ? `Of ${plural(kept, "sample")} kept, expect ${whole(keptWrong)} with a wrong label.` : "";
     if (!parts.length) return keeping;
-    parts.push(`Wrong labels in all: about ${whole(this.before)} before, ${whole(this.before - removed)} after.`);
+    parts.push(`Wrong labels in all: about ${whole(this.before)} before, ${whole(this.before - removed)} after${unknown ? ", without those of unknown probability" : ""}.`);
     if (spoilt > putRight) parts.push("This spoils more labels than it puts right.");
     if (this.tooFew) parts.push(`Of the labels changed, ${grouped(this.tooFew)} are in classes too small to tell.`);
     if (about.trust < 1) parts.push(`Trust in the ledger is ${Math.round(100 * about.trust)}%: more may be spoilt.`);
