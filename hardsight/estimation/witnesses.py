@@ -5,6 +5,7 @@ The model is that of :mod:`hardsight.attribution.label_noise.independent_witness
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ from hardsight.measures.held_out import HeldOut
 from hardsight.measures.probabilities import are_log_probabilities, are_probabilities
 from hardsight.validation import join_examples, join_names
 
+# Witnesses with the same answers for so many samples are one.
+_MIN_SAME = 20
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)\.0+")
 NO_LEDGER = (
     "The witness is not used: it serves P(label wrong), which takes log-loss and two held-out predictions of every sample."
@@ -65,7 +68,18 @@ def read_witnesses(witness: Any, samples: WitnessedSamples) -> list[IndependentW
         with faults.collect():
             witnesses.append(_read(str(name), word, values, samples, samples.classes))
     faults.raise_all()
+    _check_differ(witnesses)
     return witnesses
+
+
+def _check_differ(witnesses: Sequence[IndependentWitness]) -> None:
+    """Refuse a witness that is passed twice: the same answers would count as if they were independent."""
+    for first, second in combinations(witnesses, 2):
+        both = first.present & second.present
+        if int(both.sum()) >= _MIN_SAME and torch.equal(first.scores[both], second.scores[both]):
+            raise InputError(
+                f"witnesses {first.name!r} and {second.name!r} give the same answers, and would count twice: pass one of them"
+            )
 
 
 def witnesses_of(witness: Any, samples: Samples, X: Any, y: Any, request: Request) -> list[IndependentWitness]:
@@ -200,13 +214,16 @@ def _positions(word: str, n_values: int, index: pd.Index | None, samples: Witnes
     n = len(samples.ids)
     if index is None or index.equals(pd.RangeIndex(len(index))):
         if n_values == n:
+            _check_order(word, index, samples.row_names)
             return np.arange(n)
         if samples.rows is not None and n_values == samples.n_rows:
+            _check_order(word, None if index is None else index[samples.rows], samples.row_names)
             return samples.rows
         # What is left of a file after rows without a label is known by the numbers of its rows.
         ids = pd.Index(samples.ids)
         found = np.full(n, -1) if index is None else index.get_indexer(ids)
-        if (found < 0).any() or not ids.is_monotonic_increasing:
+        is_named = samples.row_names is not None and ids.equals(samples.row_names)
+        if (found < 0).any() or not (is_named or ids.is_monotonic_increasing):
             raise _wrong_length(word, n_values, samples)
         return np.asarray(found)
     if not index.is_unique:
@@ -221,6 +238,17 @@ def _positions(word: str, n_values: int, index: pd.Index | None, samples: Witnes
     if (best < 0).all():
         raise InputError(f"{word} holds none of the ids of the {n:,} samples: index it by the same ids")
     return np.asarray(best)
+
+
+def _check_order(word: str, index: pd.Index | None, names: pd.Index | None) -> None:
+    """Refuse the default index of a witness if the data holds the same one in another order, as for other arguments."""
+    if index is None or names is None or names.equals(index) or names.nlevels > 1:
+        return
+    if names.is_unique and bool(names.isin(index).all()):
+        raise InputError(
+            f"{word} and X have the same index in another order: pass witness.loc[X.index] to match them by index, or "
+            "witness.to_numpy() to match them by position"
+        )
 
 
 def _wrong_length(word: str, n_values: int, samples: WitnessedSamples) -> InputError:
@@ -238,12 +266,21 @@ def _encode(word: str, labels: np.ndarray, classes: tuple[Any, ...]) -> np.ndarr
     codes = {_key(name): code for code, name in enumerate(classes)}
     keys = ["" if is_missing else _key(label) for label, is_missing in zip(labels, missing, strict=True)]
     unknown = sorted({key for key, is_missing in zip(keys, missing, strict=True) if not is_missing and key not in codes})
+    if unknown and len(classes) == 2 and _are_chances(labels[~missing]):
+        raise InputError(
+            f"{word} has one probability per sample: give the probabilities of both classes, such as "
+            "np.column_stack([1 - p, p])"
+        )
     if unknown:
         raise InputError(
             f"{word} holds labels that are no class: {join_examples(unknown, 5)}. The classes are "
             f"{join_names(classes, 10)}: rename them, or leave them empty where the witness has no answer"
         )
     return np.array([codes.get(key, -1) for key in keys])
+
+
+def _are_chances(values: np.ndarray) -> bool:
+    return all(isinstance(value, float) and 0 <= value <= 1 for value in values.tolist())
 
 
 def _log_probabilities(word: str, numbers: np.ndarray) -> np.ndarray:

@@ -86,6 +86,37 @@ def test_ids_of_another_type_and_rows_without_a_label():
     assert read_one(pd.Series(["ant", "bee", "cow"]), of_file).scores.argmax(1).tolist() == [0, 2]
 
 
+def test_a_default_index_that_the_data_holds_in_another_order_is_refused():
+    shuffled = WitnessedSamples(np.array([2, 0, 3, 1]), CLASSES, row_names=pd.Index([2, 0, 3, 1]))
+    for witness in (pd.DataFrame(P, columns=CLASSES), pd.Series(["ant", "bee", "cow", "ant"])):
+        with pytest.raises(InputError, match=r"same index in another order: pass witness.loc\[X.index\]"):
+            read_one(witness, shuffled)
+        by_index = read_one(witness.loc[[2, 0, 3, 1]], shuffled)
+        np.testing.assert_array_equal(by_index.scores, read_one(witness).scores[[2, 0, 3, 1]])
+    assert read_one(P, shuffled).scores.argmax(1).tolist() == [0, 1, 2, 1]
+    unlabelled = WitnessedSamples(np.array([2, 0]), CLASSES, np.array([0, 2]), 3, pd.Index([2, 0]))
+    with pytest.raises(InputError, match="in another order"):
+        read_one(pd.Series(["ant", "bee", "cow"]), unlabelled)
+
+
+def test_a_frame_of_all_rows_serves_shuffled_rows_of_a_part():
+    part = WitnessedSamples(np.array([3, 0]), CLASSES, row_names=pd.Index([3, 0]))
+    assert read_one(pd.Series(["ant", "bee", "cow", "bee"]), part).scores.argmax(1).tolist() == [1, 0]
+
+
+def test_the_same_answers_do_not_count_twice():
+    samples = WitnessedSamples(np.arange(40), CLASSES)
+    answers = np.random.default_rng(0).choice(CLASSES, 40)
+    with pytest.raises(InputError, match="'rules' and 'copy' give the same answers"):
+        read_witnesses({"rules": answers, "copy": answers.tolist()}, samples)
+    assert len(read_witnesses({"rules": answers, "other": np.roll(answers, 1)}, samples)) == 2
+
+
+def test_one_probability_per_sample_of_two_classes_is_refused_with_what_to_pass():
+    with pytest.raises(InputError, match="probabilities of both classes"):
+        read_one([0.1, 0.9, None, 0.5], WitnessedSamples(np.arange(4), (0, 1)))
+
+
 @pytest.mark.parametrize(
     ("witness", "message"),
     [
