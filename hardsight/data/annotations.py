@@ -129,7 +129,7 @@ def _read_long(table: Any, item: str | None, annotator: str, label: str, notices
     if missing.all():
         raise InputError(f"column {label!r} holds no labels: name another column")
     if missing.any():
-        notices.append(f"{missing.sum():,} of {len(missing):,} rows have no label in {label!r} and were left out.")
+        notices.append(f"Rows without a label in {label!r} were left out: {missing.sum():,} of {len(missing):,}.")
     kept = table[~missing]
     return _Rows(kept[item], kept[annotator], labels[~missing])
 
@@ -150,7 +150,7 @@ def _read_wide(table: Any, item: str | None, notices: list[str]) -> _Rows:
     for kept, name, what in ((given.any(1), "items", items), (given.any(0), "annotators", frame.columns)):
         if not kept.all():
             names = join_examples(np.asarray(what)[~kept].tolist(), _MAX_EXAMPLES)
-            notices.append(f"{(~kept).sum():,} {name} without a label were left out: {names}.")
+            notices.append(f"Left out, {name} without a label: {names}.")
     if np.asarray(pd.Series(np.asarray(items)).duplicated()).any():
         raise InputError(
             "every item must have one row if every annotator has a column, but an item appears twice: name the columns of "
@@ -270,7 +270,7 @@ def _first_of_repeated(
             f"{classes[label[start]]!r} and {classes[label[row]]!r}{others}: keep one of them"
         )
     if len(first) < len(item):
-        notices.append(f"{len(item) - len(first):,} repeated annotations were left out.")
+        notices.append(f"Repeated annotations were left out: {len(item) - len(first):,}.")
     return np.sort(first)
 
 
@@ -280,7 +280,7 @@ def _describe_overlap(annotations: Annotations) -> list[str]:
     single = np.bincount(annotations.annotator) == 1
     if single.any():
         names = join_examples(annotations.annotators[single].tolist(), _MAX_EXAMPLES)
-        notices.append(f"{single.sum():,} annotators labelled one item only and are judged by what is usual: {names}.")
+        notices.append(f"Annotators of a single item, who are judged by what is usual: {names}.")
     n_labels, n_items = len(annotations.item), len(annotations.items)
     if n_items < n_labels < _FEW_LABELS * n_items:
         notices.append(

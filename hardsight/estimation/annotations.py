@@ -105,20 +105,21 @@ class _ItemRows:
         self.item = item  # position of each row's item, -1 for none, (sample,)
         n_missing = len(annotations.items) - len(np.unique(item[item >= 0]))
         self.notices = (
-            [f"{n_missing:,} items have no row in X: their labels are inferred from the annotators alone."]
+            [f"Items without a row in X: {n_missing:,}. Their labels are inferred from the annotators alone."]
             if n_missing
             else []
         )
 
     @classmethod
     def of(cls, X: Any, annotations: Annotations, ids: Any) -> "_ItemRows":
-        names = _row_ids(X, ids)
+        names, items = _row_ids(X, ids), annotations.items
         if isinstance(ids, str):
             X = to_pandas(X).drop(columns=ids)
-        items = annotations.items
         if names.dtype.kind != items.dtype.kind:
             # A text file does not tell numbers from names.
             names, items = names.astype(str), items.astype(str)
+        if ids is None:
+            _check_numbering(X, names, items)
         item = pd.Index(items).get_indexer(pd.Index(names))
         if not (item >= 0).any():
             raise InputError(
@@ -155,6 +156,29 @@ class _ItemRows:
         predicted[:, columns] += (1 - _EVEN_SHARE) * np.exp(d.consensus)
         probability[item] = predicted
         return np.asarray(np.log(probability / probability.sum(1, keepdims=True)))
+
+
+def _check_numbering(X: Any, names: np.ndarray, items: np.ndarray) -> None:
+    """Refuse to match items to row numbers if they may be numbered in another way, which would shuffle the features.
+
+    Raises:
+        InputError: an item beyond the rows, such as the last if items begin at 1, or a column of ``X`` that holds the items.
+    """
+    if not np.array_equal(names, np.arange(len(names)).astype(names.dtype)):
+        return
+    frame = to_pandas(X)
+    for name, column in frame.items() if isinstance(frame, pd.DataFrame) else ():
+        if column.dtype.kind == "i" and column.is_unique and np.isin(items, column.to_numpy().astype(items.dtype)).all():
+            raise InputError(
+                f"column {name!r} of X holds the items, but X has no index: pass ids={name!r}, or ids=X.index if the row "
+                "numbers are the items"
+            )
+    beyond = items[~np.isin(items, names)]
+    if 0 < len(beyond) < len(items):
+        raise InputError(
+            f"X has no ids, so its rows are items 0 to {len(names) - 1:,}, but {len(beyond):,} of {len(items):,} items are "
+            f"others, such as {beyond[-1]}: pass the item of each row (ids, or a table with a column of items)"
+        )
 
 
 def _row_ids(X: Any, ids: Any) -> np.ndarray:

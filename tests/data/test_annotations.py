@@ -60,11 +60,11 @@ def test_what_is_left_out_is_said():
     annotations = Annotations.of(repeated, **ROLES)
     assert triples(annotations) == triples(Annotations.of(LONG, **ROLES))
     assert annotations.notices == (
-        "1 of 9 rows have no label in 'said' and were left out.",
-        "2 repeated annotations were left out.",
+        "Rows without a label in 'said' were left out: 1 of 9.",
+        "Repeated annotations were left out: 2.",
     )
     wide = Annotations.of([["a", "b", None], [None, None, None], ["a", "b", None]])
-    assert wide.notices == ("1 items without a label were left out: 1.", "1 annotators without a label were left out: 2.")
+    assert wide.notices == ("Left out, items without a label: 1.", "Left out, annotators without a label: 2.")
     assert wide.items.tolist() == [0, 2]
 
 
@@ -72,7 +72,7 @@ def test_annotators_of_one_item_are_kept_and_named():
     frame = pd.concat([LONG, pd.DataFrame({"photo": [1], "who": ["late"], "said": ["dog"]})])
     annotations = Annotations.of(frame, **ROLES)
     assert "late" in annotations.annotators
-    assert annotations.notices == ("1 annotators labelled one item only and are judged by what is usual: 'late'.",)
+    assert annotations.notices == ("Annotators of a single item, who are judged by what is usual: 'late'.",)
 
 
 def test_one_label_per_item_is_said():

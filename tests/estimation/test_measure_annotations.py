@@ -73,8 +73,20 @@ def test_items_without_features_are_judged_by_annotators_alone(wine):
     X, annotations, _ = wine
     result = hs.measure_annotations(X[:100], annotations, ids=np.arange(100) + 100, retrain=False, **QUICK)
     assert len(result.posterior) == len(annotations.items)
-    assert result.notices[-1] == "75 items have no row in X: their labels are inferred from the annotators alone."
+    assert result.notices[-1] == "Items without a row in X: 75. Their labels are inferred from the annotators alone."
     assert len(result.d) == 100
+
+
+@pytest.mark.parametrize("name", [int, str])
+def test_row_numbers_are_no_items_if_these_are_numbered_from_one(wine, name):
+    X, annotations, _ = wine
+    table = pd.DataFrame({"item": annotations.item + 1, "who": annotations.annotator, "kind": annotations.label})
+    from_one = hs.Annotations.of(table.astype({"item": name}), item="item", annotator="who", label="kind")
+    with pytest.raises(hs.InputError, match=r"rows are items 0 to 174, but 1 of 175 items are others, such as 175: pass"):
+        hs.measure_annotations(X[:175], from_one, **QUICK)
+    frame = pd.DataFrame(X[:175]).add_prefix("f").assign(item=np.arange(175) + 1)
+    with pytest.raises(hs.InputError, match="column 'item' of X holds the items, but X has no index: pass ids='item'"):
+        hs.measure_annotations(frame, from_one, **QUICK)
 
 
 @pytest.mark.slow
@@ -97,7 +109,7 @@ def test_models_are_trained_again_only_if_that_is_asked_for_or_changes_much(wine
         ({"ids": "name"}, "X has no columns"),
         ({"ids": np.zeros(178, dtype=int)}, "ids must be unique"),
         ({"ids": np.arange(178) + 1000}, "no row of X belongs to an item: the ids are 1000, 1001, 1002, …"),
-        ({"repeat": 2}, "measure has no argument 'repeat'"),
+        ({"ids": np.arange(178) + 100, "repeat": 2}, "measure has no argument 'repeat'"),
     ],
 )
 def test_arguments_that_cannot_be_used(wine, arguments, message):
