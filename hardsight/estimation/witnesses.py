@@ -78,7 +78,8 @@ def _check_differ(witnesses: Sequence[IndependentWitness]) -> None:
         both = first.present & second.present
         if int(both.sum()) >= _MIN_SAME and torch.equal(first.scores[both], second.scores[both]):
             raise InputError(
-                f"witnesses {first.name!r} and {second.name!r} give the same answers, and would count twice: pass one of them"
+                f"witnesses {first.name!r} and {second.name!r} give the same answers, which would count twice: pass one of "
+                "them"
             )
 
 
