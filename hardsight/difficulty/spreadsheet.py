@@ -21,6 +21,7 @@ REASONS = 20_000
 # Rows that are formatted at a time, so that a large result takes little memory beside itself.
 _BLOCK = 2**14
 _DIGITS = 6
+_TARGETS, _TARGET_DIGITS = ("label", "suggested"), 15
 
 
 def write_ranked_csv(d: "Difficulty", path: str | Path, write_reasons: Callable[[np.ndarray], list[str]]) -> None:
@@ -60,13 +61,18 @@ def _format_blocks(d: "Difficulty", reasons: list[str]) -> Iterator[str]:
     order = rank(d)
     for start in range(0, len(order), _BLOCK):
         block = table.iloc[order[start : start + _BLOCK]]
-        columns = [block.index.tolist(), *(map(_format_cell, block[name].tolist()) for name in block)]
+        columns = [block.index.tolist(), *([_format_cell(value, _digits(name)) for value in block[name].tolist()] for name in block)]
         sentences = reasons[start : start + _BLOCK]
         columns.append([*sentences, *[""] * (len(block) - len(sentences))])
         yield format_rows(zip(*columns, strict=True))
 
 
-def _format_cell(value: Any) -> str:
+def _digits(column: str) -> int:
+    """Targets keep their digits: an account or a price that is rounded is another one."""
+    return _TARGET_DIGITS if column in _TARGETS else _DIGITS
+
+
+def _format_cell(value: Any, digits: int = _DIGITS) -> str:
     """Return a number with few digits, an unknown one as an empty cell, and anything else as text.
 
     >>> _format_cell(0.123456789), _format_cell(float("nan")), _format_cell("cat"), _format_cell(1e-9)
@@ -74,7 +80,7 @@ def _format_cell(value: Any) -> str:
     """
     if not isinstance(value, float):
         return str(value)
-    return "" if np.isnan(value) else f"{value:.{_DIGITS}g}"
+    return "" if np.isnan(value) else f"{value:.{digits}g}"
 
 
 def _is_ascii(d: "Difficulty", reasons: list[str]) -> bool:

@@ -42,6 +42,14 @@ def test_regression_and_losses_have_what_they_know(tmp_path):
     assert list(pd.read_csv(written(losses, tmp_path)))[:3] == ["id", "error", "error_se"]
 
 
+def test_targets_keep_all_their_digits(tmp_path):
+    d = regression_with_an_outlier()
+    large = replace(d, labels=d.labels.round(2) + 14_272_320, suggested=d.suggested.round(2) + 1_427_232)
+    table = pd.read_csv(written(large, tmp_path), index_col="id").loc[large.ids]
+    np.testing.assert_allclose(table["label"], large.labels, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(table["suggested"], large.suggested, rtol=0, atol=1e-7)
+
+
 def test_unknown_numbers_are_empty_cells(tmp_path):
     d = replace(by_hand(), error_se=np.full(6, np.nan))
     assert pd.read_csv(written(d, tmp_path))["error_se"].isna().all()

@@ -61,6 +61,7 @@ def sentence(cause: str, **fields: object) -> str:
         ("uncertainty", {}, "Models disagree: 9 of 10 say 8, 1 says 3, its label."),
         ("uncertainty", {"votes_label": 0}, "Models disagree: 9 of 10 say 8, none says 3, its label."),
         ("uncertainty", {"predicted": 0}, "Models disagree: 9 of 10 say 3, its label."),
+        ("uncertainty", {"votes_predicted": 1}, "Models disagree: 1 of 10 says 8, 1 says 3, its label."),
         (
             "uncertainty",
             {"votes_predicted": 10},
@@ -236,6 +237,16 @@ def test_a_thousand_of_100_000() -> None:
     d = random_result(100_000, factors=True)
     samples = samples_of(d, "table", pd.DataFrame(rng.normal(size=(100_000, 30)), columns=[f"x{i}" for i in range(30)]))
     assert d.reasons(d.ids[d.ranking[:1000]], samples).str.endswith(".").all()
+
+
+def test_millions_are_written_in_full() -> None:
+    rng = np.random.default_rng(0)
+    y = np.round(rng.uniform(1_000_000, 1_500_000, 200))
+    given = np.where(np.arange(200) == 5, 10 * y, y)
+    d = hs.measure_predictions(y + 30_000 * rng.normal(size=(4, 200)), given)
+    reason = d.reasons([5]).iloc[0]
+    assert reason.startswith(f"Labelled {given[5]:,.0f}; models say {d.predicted[5]:,.0f} ± ")
+    assert f"10 × too high, {y[5]:,.0f} fits" in reason
 
 
 def test_wrong_units_are_named_with_the_value_that_fits() -> None:

@@ -28,6 +28,15 @@ def format_share(p: float) -> str:
     return f"{100 * p:.0f}\u00a0%"
 
 
+def format_target(value: float, digits: int = 5) -> str:
+    """Format a target to ``digits`` significant digits, and to whole numbers if it has more; millions in full.
+
+    >>> format_target(14272320.4), format_target(2.5), format_target(1e15)
+    ('14,272,320', '2.5', '1e15')
+    """
+    return f"{value:,.0f}".replace("-", "−") if 10**6 <= abs(value) < 10**12 else format_value(value, digits)
+
+
 def _capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -130,7 +139,7 @@ class Sentences:
         if votes is None or votes[1] == views:
             what = f"{predicted}, its label," if right else f"{predicted}, not {label}, its label,"
             return f"{_capitalize(self._models_say(i))} {what} but with very different probabilities"
-        most = f"Models disagree: {votes[1]:,} of {views:,} say {predicted}"
+        most = f"Models disagree: {votes[1]:,} of {views:,} {'say' if votes[1] > 1 else 'says'} {predicted}"
         if right:
             return f"{most}, its label"
         return f"{most}, {votes[0] or 'none'} {'say' if votes[0] > 1 else 'says'} {label}, its label"
@@ -158,13 +167,13 @@ class Sentences:
     def _target(self, i: int) -> str:
         d = self.d
         residual, noise = float(d.labels[i] - d.predicted[i]), d.noise_variance
-        start = f"Labelled {format_value(d.labels[i])}; models say {format_value(d.predicted[i], 4)}"
+        start = f"Labelled {format_target(d.labels[i])}; models say {format_target(d.predicted[i], 4)}"
         if noise is None or not noise[i] > 0:
             return start
         sd = float(np.sqrt(noise[i]))
-        start, side = f"{start} ± {format_value(sd, 2)}", "high" if residual > 0 else "low"
+        start, side = f"{start} ± {format_target(sd, 2)}", "high" if residual > 0 else "low"
         if d.target_error is not None and d.suggested is not None and d.target_error[i] != NO_ERROR:
-            return f"{start}: {d.target_error[i]}, {format_value(d.suggested[i])} fits{self._p_suggested(i)}"
+            return f"{start}: {d.target_error[i]}, {format_target(d.suggested[i])} fits{self._p_suggested(i)}"
         if d.p_outlier is not None and d.p_outlier[i] > 0.5:
             return f"{start}: too {side}"
         return f"{start}: {side}, but as noise may be" if abs(residual) > _FAR * sd else f"{start}: as expected"
