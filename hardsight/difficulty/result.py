@@ -322,7 +322,9 @@ class Difficulty:
                 raise InputError(f"the mask must have shape ({len(self)},), one value per sample. Got {values.shape}")
             return np.flatnonzero(align_to_ids("the mask", rows, self.ids))
         if values.ndim != 1:
-            raise InputError(f"samples must be selected by a mask or a sequence of ids. Got {type(rows).__name__}: pass [id] for a single one")
+            raise InputError(
+                f"samples must be selected by a mask or a sequence of ids. Got {type(rows).__name__}: pass [id] for a single one"
+            )
         index: np.ndarray = pd.Index(self.ids).get_indexer(values)
         if (index < 0).any():
             unknown, example = values[index < 0].tolist()[0], self.ids[:1].tolist()

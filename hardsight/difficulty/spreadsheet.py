@@ -61,7 +61,10 @@ def _format_blocks(d: "Difficulty", reasons: list[str]) -> Iterator[str]:
     order = rank(d)
     for start in range(0, len(order), _BLOCK):
         block = table.iloc[order[start : start + _BLOCK]]
-        columns = [block.index.tolist(), *([_format_cell(value, _digits(name)) for value in block[name].tolist()] for name in block)]
+        columns = [
+            block.index.tolist(),
+            *([_format_cell(value, _digits(name)) for value in block[name].tolist()] for name in block),
+        ]
         sentences = reasons[start : start + _BLOCK]
         columns.append([*sentences, *[""] * (len(block) - len(sentences))])
         yield format_rows(zip(*columns, strict=True))
