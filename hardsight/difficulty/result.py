@@ -323,7 +323,7 @@ class Difficulty:
             return np.flatnonzero(align_to_ids("the mask", rows, self.ids))
         if values.ndim != 1:
             raise InputError(
-                f"samples must be selected by a mask or a sequence of ids. Got {type(rows).__name__}: pass [id] for a single one"
+                f"samples must be selected by a mask or a sequence of ids. Got {type(rows).__name__}: pass [id] for one"
             )
         index: np.ndarray = pd.Index(self.ids).get_indexer(values)
         if (index < 0).any():
