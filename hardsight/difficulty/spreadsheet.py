@@ -63,7 +63,7 @@ def _format_blocks(d: "Difficulty", reasons: list[str]) -> Iterator[str]:
         block = table.iloc[order[start : start + _BLOCK]]
         columns = [
             block.index.tolist(),
-            *([_format_cell(value, _digits(name)) for value in block[name].tolist()] for name in block),
+            *([_format_cell(value, _digits(str(name))) for value in block[name].tolist()] for name in block),
         ]
         sentences = reasons[start : start + _BLOCK]
         columns.append([*sentences, *[""] * (len(block) - len(sentences))])
