@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_saved, describe_transform
+from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_saved, describe_transform, local_folder
 
 
 def load(sentence_transformers: Any, name: str, options: ModelOptions) -> LoadedModel:
@@ -14,6 +14,7 @@ def load(sentence_transformers: Any, name: str, options: ModelOptions) -> Loaded
     """
     import torch
 
+    name = str(local_folder(name) or name)
     model = sentence_transformers.SentenceTransformer(name, device="cpu")
 
     def encode(items: list[Any]) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_saved
+from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_saved, local_folder
 from hardsight.errors import InputError
 
 
@@ -22,6 +22,7 @@ def load(transformers: Any, name: str, options: ModelOptions) -> LoadedModel:
     """
     import torch
 
+    name = str(local_folder(name) or name)
     logging = transformers.utils.logging
     verbosity = logging.get_verbosity()
     # Weights that are missing are checked below.

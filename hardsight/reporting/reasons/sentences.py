@@ -29,7 +29,7 @@ def format_share(p: float) -> str:
 
 
 def format_target(value: float, digits: int = 5) -> str:
-    """Format a target to ``digits`` significant digits, and to whole numbers if it has more; millions in full.
+    """Format a target to ``digits`` significant digits, but millions to all digits before the point.
 
     >>> format_target(14272320.4), format_target(2.5), format_target(1e15)
     ('14,272,320', '2.5', '1e15')

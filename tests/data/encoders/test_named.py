@@ -183,3 +183,10 @@ def test_a_device_that_is_not_there_is_one_line(tmp_path, cache):
     save_timm(tmp_path / "model")
     with pytest.raises(InputError, match="device must be 'auto'"):
         Samples.of(photos(), Y, embedding=Encoder(f"timm:{tmp_path / 'model'}", device="cuda:99"))
+
+
+@pytest.mark.parametrize("library", sorted(LIBRARIES))
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(library):
+    model = NamedModel(f"{library}:./absent", device="cpu", dtype="float32", workers=1, prompt=None)
+    with pytest.raises(hs.InputError, match=r"no folder at \./absent"):
+        model.load(model.library.reads[0])
