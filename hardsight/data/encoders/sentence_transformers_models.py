@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_saved, describe_transform, local_folder
+from hardsight.data.encoders.library import (
+    Library,
+    LoadedModel,
+    ModelOptions,
+    describe_saved,
+    describe_transform,
+    local_folder,
+)
 
 
 def load(sentence_transformers: Any, name: str, options: ModelOptions) -> LoadedModel:
