@@ -327,8 +327,8 @@ class Difficulty:
             )
         index: np.ndarray = pd.Index(self.ids).get_indexer(values)
         if (index < 0).any():
-            unknown, example = values[index < 0].tolist()[0], self.ids[:1].tolist()
-            raise InputError(f"no sample has the id {unknown!r}: ids look like {example}")
+            unknown, example = values[index < 0].tolist()[0], self.ids[:1].tolist()[0]
+            raise InputError(f"no sample has the id {unknown!r}: ids look like {example!r}")
         return index
 
     def suggestions(self) -> pd.DataFrame:

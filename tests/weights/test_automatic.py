@@ -1,5 +1,7 @@
 """The automatic scheme: weights of clean, balanced data where the truth is known, and none that differ for nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -140,6 +142,13 @@ def test_flips_are_weighted_down_and_the_words_have_the_numbers(noisy):
     assert f"those {doubted.sum()} carry {weights[doubted].sum() / weights.sum():.1%} of the weight" in text
     assert f"worth {weights.sum() ** 2 / np.square(weights).sum():,.0f} samples" in text
     assert hs.weigh(d, clip=1.2).max() <= 1.2 * (1 + 1e-9)
+
+
+def test_labels_that_are_doubted_little_are_not_counted_as_none(noisy):
+    d, _ = noisy
+    _, text = decide(dataclasses.replace(d, p_wrong=np.full(len(d), 0.1)))
+    assert "are wrong, but none is more likely wrong than right" in text
+    assert "carry" not in text
 
 
 def test_without_a_ledger_it_says_what_is_missing():
