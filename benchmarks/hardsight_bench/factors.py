@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE, STRANGE
+from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE, STRANGE, TOO_FEW
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.measure import measure
 from hardsight.estimation.request import Estimate
@@ -28,7 +28,7 @@ ATYPICAL_IMAGES, ATYPICAL_NUMBERS = ("shift", "zoom", "rotate"), ("near", "featu
 NOISES = (("uniform", 0.1), ("uniform", 0.2), ("uniform", 0.4), ("asymmetric", 0.2), ("asymmetric", 0.4),
           ("adjacent", 0.2), ("instance", 0.2))  # fmt: skip
 _N_BINS = 10
-REASONS = (*FACTORS, NO_CAUSE)
+REASONS, DETECTED = (*FACTORS, NO_CAUSE), (*CAUSES, TOO_FEW)
 
 
 class Scenario(NamedTuple):
@@ -85,11 +85,11 @@ def separation(difficulty: Difficulty, truth: Scenario) -> Iterator[dict[str, An
 
 
 def confusion(cause: np.ndarray, reason: np.ndarray) -> tuple[np.ndarray, float]:
-    """Count injected reasons (rows, ``REASONS``) and detected causes (columns, ``CAUSES``); also macro-F1.
+    """Count injected reasons (rows, ``REASONS``) and detected causes (columns, ``DETECTED``); also macro-F1.
 
     Strange samples are the injected reason for uncertainty, so for F1 the cause "strange" counts as uncertainty.
     """
-    counts = pd.crosstab(reason, cause).reindex(index=REASONS, columns=CAUSES, fill_value=0).to_numpy()
+    counts = pd.crosstab(reason, cause).reindex(index=REASONS, columns=DETECTED, fill_value=0).to_numpy()
     detected = np.where(cause == STRANGE, "uncertainty", cause)
     return counts, float(f1_score(reason, detected, labels=REASONS, average="macro", zero_division=0))
 

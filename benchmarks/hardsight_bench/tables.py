@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hardsight.attribution.names import CAUSES, FACTORS, STRANGE
+from hardsight.attribution.names import FACTORS, STRANGE
 from hardsight_bench.corruptions import KINDS
 from hardsight_bench.factor_yardsticks import INTERVENTIONS, Yardsticks, share_in_right_line
-from hardsight_bench.factors import RARE_SHARE, REASONS, SHARE, Study
+from hardsight_bench.factors import DETECTED, RARE_SHARE, REASONS, SHARE, Study
 from hardsight_bench.ranks import Ranking
 from hardsight_bench.speed import Case, Growth, Timing
 
@@ -188,23 +188,23 @@ def factors_page(study: Study) -> str:
     by_set = matching.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
     means = [("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")]
     sections += [markdown_table(("", *FACTORS, "macro-F1 of cause"), means)]
-    counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(REASONS), len(CAUSES))
+    counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(REASONS), len(DETECTED))
     shares = [
         (reason, *(f"{n:,}" for n in row), f"{_count_right(reason, row) / row.sum():.0%}")
         for reason, row in zip(REASONS, counts, strict=True)
     ]
     caption = (
-        "Injected reasons (rows) against causes told (columns), samples of all worlds. Data sets have hard samples of their "
+        "Injected reasons (rows) against detected causes (columns), samples of all worlds. Data sets have hard samples of their "
         "own, which count as none here."
     )
-    sections += ["## What the cause says", caption, markdown_table(("injected", *CAUSES, "right"), shares)]
+    sections += ["## What the cause says", caption, markdown_table(("injected", *DETECTED, "right"), shares)]
     return "\n\n".join([*sections, *_calibration_section(study.calibration)])
 
 
 def _count_right(reason: str, row: np.ndarray) -> int:
     """Return how many samples of an injected reason have that cause; strange ones may have it in either word."""
     names = (reason, STRANGE) if reason == "uncertainty" else (reason,)
-    return int(sum(row[CAUSES.index(name)] for name in names))
+    return int(sum(row[DETECTED.index(name)] for name in names))
 
 
 def yardsticks_page(result: Yardsticks) -> str:

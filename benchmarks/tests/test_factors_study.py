@@ -35,11 +35,11 @@ def test_a_world_is_as_stated(digits, strange):
 
 
 def test_confusion_by_hand():
-    cause = np.array(["noise", "none", "margin", "margin", "none", "strange"])
-    reason = np.array(["noise", "noise", "margin", "none", "none", "uncertainty"])
+    cause = np.array(["noise", "none", "margin", "margin", "none", "strange", "too few to tell"])
+    reason = np.array(["noise", "noise", "margin", "none", "none", "uncertainty", "imbalance"])
     counts, f1 = factors.confusion(cause, reason)
     assert counts.tolist() == [
-        [1, 0, 0, 0, 0, 1], [0] * 6, [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 1, 0, 0, 1]
+        [1, 0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 1, 0]
     ]  # fmt: skip
     # F1 of noise 2/3, of margin 2/3, of none 1/2, of uncertainty 1 (as strange), and 0 of imbalance.
     assert f1 == pytest.approx((2 / 3 + 2 / 3 + 1 / 2 + 1) / 5)
