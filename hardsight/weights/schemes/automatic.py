@@ -278,7 +278,9 @@ def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
         return f"No label is doubted (mean P(wrong) {wrong:.2%}), so none is weighted down."
     doubted = p_wrong > 0.5
     expected = f"About {p_wrong.sum():,.0f} of {len(p_wrong):,} labels ({wrong:.1%}) are wrong"
-    boundary = f"Samples at a boundary count up to {1 + _EMPHASIS * wrong:.2g} times as much as others, because noise blurs it."
+    boundary = (
+        f"Samples at a boundary count up to {1 + _EMPHASIS * wrong:.2g} times as much as others, because noise blurs it."
+    )
     if not doubted.any():
         return (
             f"{expected}, but none is more likely wrong than right: every sample counts by the probability that its label is "
