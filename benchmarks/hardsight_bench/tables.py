@@ -194,8 +194,8 @@ def factors_page(study: Study) -> str:
         for reason, row in zip(REASONS, counts, strict=True)
     ]
     caption = (
-        "Injected reasons (rows) against detected causes (columns), samples of all worlds. Data sets have hard samples of their "
-        "own, which count as none here."
+        "Injected reasons (rows) against detected causes (columns), samples of all worlds. Data sets have hard samples of "
+        "their own, which count as none here."
     )
     sections += ["## What the cause says", caption, markdown_table(("injected", *DETECTED, "right"), shares)]
     return "\n\n".join([*sections, *_calibration_section(study.calibration)])

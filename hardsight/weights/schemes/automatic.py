@@ -283,12 +283,12 @@ def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
     )
     if not doubted.any():
         return (
-            f"{expected}, but none is more likely wrong than right: every sample counts by the probability that its label is "
-            f"right. {boundary}"
+            f"{expected}, but none is more likely wrong than right: every sample counts by the probability that its label "
+            f"is right. {boundary}"
         )
     return (
-        f"{expected}, {int(doubted.sum()):,} of them more likely so than not: every sample counts by the probability that its "
-        f"label is right, so that those {int(doubted.sum()):,} carry {weights[doubted].sum() / weights.sum():.1%} of the "
+        f"{expected}, {int(doubted.sum()):,} of them more likely so than not: every sample counts by the probability that "
+        f"its label is right, so that those {int(doubted.sum()):,} carry {weights[doubted].sum() / weights.sum():.1%} of the "
         f"weight. {boundary}"
     )
 
