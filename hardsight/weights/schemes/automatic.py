@@ -288,8 +288,8 @@ def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
         )
     return (
         f"{expected}, {int(doubted.sum()):,} of them more likely so than not: every sample counts by the probability that "
-        f"its label is right, so that those {int(doubted.sum()):,} carry {weights[doubted].sum() / weights.sum():.1%} of the "
-        f"weight. {boundary}"
+        f"its label is right, so that those {int(doubted.sum()):,} carry {weights[doubted].sum() / weights.sum():.1%} of "
+        f"the weight. {boundary}"
     )
 
 
