@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_and_then_read_only(iris_file, saved, disk):
     place, read_only = disk
     out = place / "out"
     assert "report.html: No space left on device" in error_line("measure", iris_file, *QUICK, "--out", out)
-    assert set(read_folder(out)) == {"difficulty.parquet", "progress.npz"}
+    assert set(read_folder(out)) == {"difficulty.parquet", "difficulty.csv", "progress.npz"}
     with (place / "filled").open("wb") as file:
         file.write(bytes(shutil.disk_usage(place).free))
     before = read_folder(out)
