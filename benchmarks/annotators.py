@@ -105,9 +105,9 @@ def predict_held_out(X: np.ndarray, y: np.ndarray, n_classes: int, seed: int) ->
 def sample_ratings(ratings: list[np.ndarray], per_item: float, rng: np.random.Generator) -> Annotated:
     """Return some of the first 15 ratings of each item."""
     rows = []
-    for item, given in enumerate(ratings):
+    for item, of_item in enumerate(ratings):
         size = min(N_RATERS, 1 + rng.poisson(per_item - 1))
-        rows += [(item, who, given[who]) for who in rng.choice(N_RATERS, size, replace=False)]
+        rows += [(item, who, of_item[who]) for who in rng.choice(N_RATERS, size, replace=False)]
     return Annotated(*np.array(rows).T)
 
 
@@ -142,36 +142,36 @@ def simulate_crowd(items: Items, per_item: float, rng: np.random.Generator) -> A
     return Annotated(item, np.unique(who, return_inverse=True)[1], label)
 
 
-def judge_by_cleanlab(given: Annotated, predicted: np.ndarray) -> Judged:
+def judge_by_cleanlab(annotated: Annotated, predicted: np.ndarray) -> Judged:
     """Judge annotations by CROWDLAB."""
-    wide = np.full((len(predicted), int(given.annotator.max()) + 1), np.nan)
-    wide[given.item, given.annotator] = given.label
-    found = get_label_quality_multiannotator(pd.DataFrame(wide), predicted, verbose=False)
-    quality = found["detailed_label_quality"].to_numpy()[given.item, given.annotator]
-    return Judged(1 - quality, found["label_quality"]["consensus_label"].to_numpy())
+    wide = np.full((len(predicted), int(annotated.annotator.max()) + 1), np.nan)
+    wide[annotated.item, annotated.annotator] = annotated.label
+    quality_report = get_label_quality_multiannotator(pd.DataFrame(wide), predicted, verbose=False)
+    quality = quality_report["detailed_label_quality"].to_numpy()[annotated.item, annotated.annotator]
+    return Judged(1 - quality, quality_report["label_quality"]["consensus_label"].to_numpy())
 
 
-def judge_by_dawid_skene(given: Annotated, n_items: int, n_classes: int) -> Judged:
+def judge_by_dawid_skene(annotated: Annotated, n_items: int, n_classes: int) -> Judged:
     """Judge annotations by the EM of Dawid and Skene."""
-    posterior = given.votes(n_items, n_classes)
+    posterior = annotated.votes(n_items, n_classes)
     posterior /= posterior.sum(1, keepdims=True)
     for _ in range(50):
-        matrices = np.full((int(given.annotator.max()) + 1, n_classes, n_classes), 0.01)
+        matrices = np.full((int(annotated.annotator.max()) + 1, n_classes, n_classes), 0.01)
         for true in range(n_classes):
-            np.add.at(matrices[:, true], (given.annotator, given.label), posterior[given.item, true])
+            np.add.at(matrices[:, true], (annotated.annotator, annotated.label), posterior[annotated.item, true])
         matrices /= matrices.sum(2, keepdims=True)
         scores = np.tile(np.log(posterior.mean(0) + 1e-9), (n_items, 1))
-        np.add.at(scores, given.item, np.log(matrices[given.annotator, :, given.label]))
+        np.add.at(scores, annotated.item, np.log(matrices[annotated.annotator, :, annotated.label]))
         posterior = np.exp(scores - scores.max(1, keepdims=True))
         posterior /= posterior.sum(1, keepdims=True)
-    return Judged(1 - posterior[given.item, given.label], posterior.argmax(1))
+    return Judged(1 - posterior[annotated.item, annotated.label], posterior.argmax(1))
 
 
-def judge_by_hardsight(given: Annotated, n_items: int, n_classes: int, predicted: np.ndarray | None) -> Judged:
+def judge_by_hardsight(annotated: Annotated, n_items: int, n_classes: int, predicted: np.ndarray | None) -> Judged:
     """Judge annotations by hardsight, with or without predictions."""
-    incidence = Incidence.of(given.item, given.annotator, given.label, n_items, n_classes)
+    incidence = Incidence.of(annotated.item, annotated.annotator, annotated.label, n_items, n_classes)
     posterior = fit_annotators(incidence, None if predicted is None else np.log(predicted)).posterior
-    return Judged(1 - posterior[given.item, given.label], posterior.argmax(1))
+    return Judged(1 - posterior[annotated.item, annotated.label], posterior.argmax(1))
 
 
 def calibration_error(p_wrong: np.ndarray, wrong: np.ndarray) -> float:
@@ -185,18 +185,18 @@ def compare(items: Items, per_item: float, seed: int) -> pd.DataFrame:
     """Return AP, calibration error and accuracy of the consensus by method."""
     rng, n, n_classes = np.random.default_rng(seed), len(items.y), items.n_classes
     crowd = simulate_crowd(items, per_item, rng) if items.ratings is None else None
-    given = crowd or sample_ratings(items.ratings or [], per_item, rng)
-    votes = given.votes(n, n_classes)
+    annotated = crowd or sample_ratings(items.ratings or [], per_item, rng)
+    votes = annotated.votes(n, n_classes)
     majority = (votes + 1e-6 * votes.sum(0) / votes.sum()).argmax(1)
     predicted = predict_held_out(items.X, majority, n_classes, seed)
     methods: dict[str, Callable[[], Judged]] = {
         "majority": lambda: Judged(None, majority),
-        "DS": lambda: judge_by_dawid_skene(given, n, n_classes),
-        "cleanlab": lambda: judge_by_cleanlab(given, predicted),
-        "alone": lambda: judge_by_hardsight(given, n, n_classes, None),
-        "hardsight": lambda: judge_by_hardsight(given, n, n_classes, predicted),
+        "DS": lambda: judge_by_dawid_skene(annotated, n, n_classes),
+        "cleanlab": lambda: judge_by_cleanlab(annotated, predicted),
+        "alone": lambda: judge_by_hardsight(annotated, n, n_classes, None),
+        "hardsight": lambda: judge_by_hardsight(annotated, n, n_classes, predicted),
     }
-    wrong = given.label != items.y[given.item]
+    wrong = annotated.label != items.y[annotated.item]
     rows = {}
     for name, judge in methods.items():
         judged = judge()

@@ -75,11 +75,11 @@ def spoil(value: float, kind: str, decimals: int | None, rng: np.random.Generato
 class Score:
     """Counts of one measurement: spoilt targets, those named and put right, and right targets that are named."""
 
-    def __init__(self, X: pd.DataFrame, truth: np.ndarray, given: np.ndarray) -> None:
-        d = hs.measure(X, given, task="regression", learner="forest", repeats=3, progress=False)
+    def __init__(self, X: pd.DataFrame, truth: np.ndarray, targets: np.ndarray) -> None:
+        d = hs.measure(X, targets, task="regression", learner="forest", repeats=3, progress=False)
         assert d.target_error is not None
         assert d.suggested is not None
-        self.spoilt = given != truth
+        self.spoilt = targets != truth
         self.named = d.target_error != NO_ERROR
         self.right = self.named & self.spoilt & np.isclose(d.suggested, truth, rtol=0.06, atol=0)
 
@@ -94,7 +94,7 @@ def main(folder: Path) -> None:
     print("| data | right targets: named | ten times: put right | others named | all kinds: put right | others named |")
     print("|---|--:|--:|--:|--:|--:|")
     planted: Counter[str] = Counter()
-    found: Counter[str] = Counter()
+    put_right: Counter[str] = Counter()
     for number, (name, read) in enumerate(read_sets(folder).items()):
         X, y = read()
         rng, decimals = np.random.default_rng([1, number]), count_decimals(y)
@@ -106,10 +106,10 @@ def main(folder: Path) -> None:
         clean, ten, every = Score(X, y, y), Score(X, y, tenfold), Score(X, y, mixed)
         print(f"| {name} | {clean.named.sum()} of {len(y)} | {ten.text()} | {every.text()} |", flush=True)
         planted.update(kinds[every.spoilt].tolist())
-        found.update(kinds[every.right].tolist())
+        put_right.update(kinds[every.right].tolist())
     print("\n| kind | put right |\n|---|--:|")
     for kind in KINDS:
-        print(f"| {kind} | {found[kind]} of {planted[kind]} |")
+        print(f"| {kind} | {put_right[kind]} of {planted[kind]} |")
 
 
 if __name__ == "__main__":

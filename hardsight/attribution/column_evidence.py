@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from hardsight.attribution.neighbours import fit_scaler
+from hardsight.resampling.spacing import evenly_spaced
 
 N_NEAREST = 20
 # Evidence that is worth a mention, in nats.
@@ -52,7 +53,10 @@ def find_nearest_by_label(
         other: the other class code of each, ``(row,)``.
     """
     pairs = np.stack([labels[rows], other])
-    references = {code: _spread(np.flatnonzero(trusted & (labels == code))) for code in np.unique(pairs).tolist()}
+    references = {}
+    for code in np.unique(pairs).tolist():
+        members = np.flatnonzero(trusted & (labels == code))
+        references[code] = members[evenly_spaced(len(members), _MAX_REFERENCE)]
     scale = fit_scaler(np.asarray(matrix[np.concatenate(list(references.values()))], dtype=np.float64))
     nearest = np.full((2, len(rows), N_NEAREST), -1)
     for code, reference in references.items():
@@ -60,10 +64,6 @@ def find_nearest_by_label(
         if len(reference):
             nearest[side, at] = _search(matrix, scale, reference, rows[at])
     return NearestByLabel(*nearest)
-
-
-def _spread(rows: np.ndarray) -> np.ndarray:
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MAX_REFERENCE)).astype(np.int64))]
 
 
 def _search(
@@ -74,12 +74,12 @@ def _search(
 
     search = NearestNeighbors(n_neighbors=min(N_NEAREST + 1, len(reference)), algorithm="brute", n_jobs=1)
     search.fit(scale(np.asarray(matrix[reference], dtype=np.float64)))
-    found = reference[search.kneighbors(scale(np.asarray(matrix[rows], dtype=np.float64)), return_distance=False)]
+    positions = reference[search.kneighbors(scale(np.asarray(matrix[rows], dtype=np.float64)), return_distance=False)]
     # A stable sort moves the sample itself behind all others.
-    itself = found == rows[:, None]
+    itself = positions == rows[:, None]
     order = np.argsort(itself, axis=1, kind="stable")
-    found = np.where(np.take_along_axis(itself, order, 1), -1, np.take_along_axis(found, order, 1))[:, :N_NEAREST]
-    return np.pad(found, ((0, 0), (0, N_NEAREST - found.shape[1])), constant_values=-1)
+    positions = np.where(np.take_along_axis(itself, order, 1), -1, np.take_along_axis(positions, order, 1))[:, :N_NEAREST]
+    return np.pad(positions, ((0, 0), (0, N_NEAREST - positions.shape[1])), constant_values=-1)
 
 
 def weigh_numbers(

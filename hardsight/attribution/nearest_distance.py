@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from hardsight.attribution.neighbours import MAX_REFERENCE, fit_scaler
+from hardsight.resampling.spacing import evenly_spaced
 
 # Samples whose distances say what is usual.
 _N_USUAL = 1_000
@@ -21,7 +22,7 @@ def relative_distance(matrix: np.ndarray, rows: Int64[np.ndarray, " row"]) -> Fl
     """
     from sklearn.neighbors import NearestNeighbors
 
-    reference = _spread(len(matrix), MAX_REFERENCE)
+    reference = evenly_spaced(len(matrix), MAX_REFERENCE)
     if len(reference) < 2:
         return np.full(len(rows), np.nan)
     scale = fit_scaler(np.asarray(matrix[reference], dtype=np.float64))
@@ -32,15 +33,11 @@ def relative_distance(matrix: np.ndarray, rows: Int64[np.ndarray, " row"]) -> Fl
     search = NearestNeighbors(n_neighbors=2, algorithm="brute", n_jobs=1).fit(coordinates(reference))
 
     def nearest(index: np.ndarray) -> np.ndarray:
-        distance, found = search.kneighbors(coordinates(index))
+        distance, position = search.kneighbors(coordinates(index))
         # The sample itself may stand second among its copies.
-        second = reference[found[:, 0]] == index
+        second = reference[position[:, 0]] == index
         result: np.ndarray = np.where(second, distance[:, 1], distance[:, 0])
         return result
 
-    usual = float(np.median(nearest(reference[_spread(len(reference), _N_USUAL)])))
+    usual = float(np.median(nearest(reference[evenly_spaced(len(reference), _N_USUAL)])))
     return nearest(rows) / usual if usual > 0 else np.full(len(rows), np.nan)
-
-
-def _spread(n: int, most: int) -> np.ndarray:
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

@@ -23,6 +23,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, gammaln
 from scipy.stats import norm, rankdata
 
+from hardsight.resampling.spacing import evenly_spaced
+
 Values = Float64[np.ndarray, " sample"]
 
 _MIN_WINDOW, _N_WINDOWS = 50, 200
@@ -107,7 +109,7 @@ def fit_residuals(residual: Values, prediction: Values) -> ResidualModel | None:
     # If most residuals are zero, their median says nothing about the others.
     sigma = np.maximum(_running_median(np.abs(residual), prediction) / norm.ppf(0.75), _MIN_RELATIVE_SIGMA * rms)
     min_tau_squared = _MIN_RELATIVE_WIDTH**2 * float(np.median(sigma**2))
-    rows = np.linspace(0, len(residual) - 1, min(len(residual), _MAX_FITTED)).astype(np.int64)
+    rows = evenly_spaced(len(residual), _MAX_FITTED)
     return ResidualModel(sigma, min_tau_squared, _fit_mixture(residual[rows], sigma[rows], min_tau_squared))
 
 

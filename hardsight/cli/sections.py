@@ -39,10 +39,10 @@ def in_sections(
     [('Columns', ['label']), ('Results', ['out']), ('Other', ['mine'])]
     """
     left = list(names)
-    found = [(title, [name for name in members if name in left]) for title, members in sections.items()]
-    known = {name for _, members in found for name in members}
-    found.append((rest, [name for name in left if name not in known]))
-    return [(title, members) for title, members in found if members]
+    by_section = [(title, [name for name in members if name in left]) for title, members in sections.items()]
+    known = {name for _, members in by_section for name in members}
+    by_section.append((rest, [name for name in left if name not in known]))
+    return [(title, members) for title, members in by_section if members]
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from hardsight.copies import neighbours
 from hardsight.copies.neighbours import Nearest, find_nearest
 from hardsight.data.samples import row_slices
+from hardsight.resampling.spacing import evenly_spaced
 
 # Larger images are reduced to so many pixels per side at most, so that small moves stay below a pixel.
 _MAX_SIDE = 32
@@ -117,7 +118,7 @@ def find_nearest_to_moved(points: np.ndarray, count: int, shape: tuple[int, int]
     Returns:
         The neighbours of 2,000 images at most. Their first columns hold the images themselves, unmoved.
     """
-    rows = np.linspace(0, len(points) - 1, min(len(points), _MOST_MOVED)).astype(np.int64)
+    rows = evenly_spaced(len(points), _MOST_MOVED)
     images = np.pad(points[rows].reshape(-1, *shape), ((0, 0), (_AWAY, 0), (_AWAY, 0)), mode="edge")[:, :-_AWAY, :-_AWAY]
     moved = images.reshape(len(rows), -1)
     moved = moved - moved.mean(axis=1, keepdims=True)

@@ -9,6 +9,7 @@ from hardsight.data.encoder import Encoder
 from hardsight.data.feature_columns.dates import encode_dates
 from hardsight.data.text import embed_texts
 from hardsight.errors import InputError
+from hardsight.resampling.spacing import evenly_spaced
 
 _MAX_ENCODED_BYTES = 8 << 30
 # Numbers that stand for the texts of one column, beside other columns.
@@ -84,7 +85,7 @@ def round_columns(numbers: np.ndarray) -> np.ndarray:
 
 def _centres(numbers: np.ndarray) -> np.ndarray:
     """Return the median of each column that float32 is too coarse for, 0 for all others. ``(feature,)`` float64"""
-    rows = np.unique(np.linspace(0, len(numbers) - 1, min(len(numbers), _PROBED)).astype(np.int64))
+    rows = evenly_spaced(len(numbers), _PROBED)
     probe = numbers[rows].astype(np.float64)
     largest = np.nan_to_num(np.abs(probe)).max(axis=0)
     ordered = np.sort(probe, axis=0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hardsight.data.conversion import is_from, to_numpy
+from hardsight.resampling.spacing import evenly_spaced
 
 _SEED = 0
 # A transform that changes every second item goes unnoticed once in 2^8 data sets.
@@ -55,7 +56,7 @@ def spaced_rows(n_items: int) -> list[int]:
     >>> spaced_rows(15)
     [0, 2, 4, 6, 8, 10, 12, 14]
     """
-    rows: list[int] = np.unique(np.linspace(0, n_items - 1, min(n_items, _MAX_ITEMS_READ_AGAIN)).astype(int)).tolist()
+    rows: list[int] = evenly_spaced(n_items, _MAX_ITEMS_READ_AGAIN).tolist()
     return rows
 
 

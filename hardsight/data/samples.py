@@ -173,7 +173,7 @@ class Samples:
         differences float32 would lose is centred at its median (:func:`hardsight.data.encoding.round_columns`).
 
         Raises:
-            InputError: the samples are rows of a dataset, or only ids, without an embedding.
+            InputError: the samples are rows of a dataset, texts or only ids, without an embedding.
         """
         if self.embedding is not None:
             return self.embedding
@@ -182,6 +182,8 @@ class Samples:
                 "X is missing, and samples are known by their ids alone: pass X, or numbers that describe them (embedding=…)"
             )
         if not self.numeric:
+            if self.kind == "text":
+                raise InputError("these texts have no embedding, and so no numbers: pass embedding=…")
             raise InputError("these samples are rows of a dataset, which only hs.HuggingFace reads: pass arrays or texts")
         if self.kind == "table":
             return encode_table(self.features)
@@ -192,7 +194,7 @@ class Samples:
     @property
     def numeric(self) -> bool:
         """Whether there is a :attr:`matrix`."""
-        return self.kind not in ("items", "ids") or self.embedding is not None
+        return self.kind not in ("items", "ids", "text") or self.embedding is not None
 
     @property
     def sparse(self) -> bool:

@@ -136,16 +136,16 @@ def _read(name: str, word: str, values: Any, samples: WitnessedSamples, classes:
         values, index = values
     array = _as_array(word, values, len(classes))
     positions = _positions(word, len(array), index, samples)
-    found = positions >= 0
+    matched = positions >= 0
     if array.ndim == 1:
         codes = np.full(len(positions), -1)
-        codes[found] = _encode(word, array[positions[found]], classes)
+        codes[matched] = _encode(word, array[positions[matched]], classes)
         scores = np.eye(len(classes))[np.maximum(codes, 0)]
         present = codes >= 0
     else:
         scores = np.zeros((len(positions), len(classes)))
-        scores[found] = array[positions[found]]
-        present = found & ~np.isnan(scores).all(1)
+        scores[matched] = array[positions[matched]]
+        present = matched & ~np.isnan(scores).all(1)
         scores[present] = _log_probabilities(word, scores[present])
         scores[~present] = 0
     if not present.any():
@@ -222,11 +222,11 @@ def _positions(word: str, n_values: int, index: pd.Index | None, samples: Witnes
             return samples.rows
         # What is left of a file after rows without a label is known by the numbers of its rows.
         ids = pd.Index(samples.ids)
-        found = np.full(n, -1) if index is None else index.get_indexer(ids)
+        by_number = np.full(n, -1) if index is None else index.get_indexer(ids)
         is_named = samples.row_names is not None and ids.equals(samples.row_names)
-        if (found < 0).any() or not (is_named or ids.is_monotonic_increasing):
+        if (by_number < 0).any() or not (is_named or ids.is_monotonic_increasing):
             raise _wrong_length(word, n_values, samples)
-        return np.asarray(found)
+        return np.asarray(by_number)
     if not index.is_unique:
         raise InputError(f"{word} has several rows of one id: keep one row per sample")
     ids = pd.Index(samples.ids)

@@ -11,7 +11,7 @@ def bounded_matrix(samples: Samples, most: int) -> np.ndarray | None:
 
     Images and arrays are counted before they are converted.
     """
-    if not samples.numeric or (samples.kind == "text" and samples.embedding is None):
+    if not samples.numeric:
         return None
     if samples.embedding is None and samples.kind in ("image", "array") and np.prod(samples.features.shape) > most:
         return None

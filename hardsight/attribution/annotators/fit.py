@@ -1,6 +1,5 @@
 """Coordinate ascent on the evidence of annotations, and the posterior of the true labels that follows."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,14 +9,13 @@ from scipy.special import xlogy
 from hardsight.attribution.annotators.incidence import Incidence
 from hardsight.attribution.annotators.item_prior import ItemPrior
 from hardsight.attribution.annotators.shared import Counts, SharedSkill
+from hardsight.io.memmap import row_blocks
 
 # Rounds at most, those before the shared distribution is fitted, and how often it is.
 _MAX_ROUNDS, _FIRST_REFIT, _REFIT_EVERY = 200, 10, 3
 # Gain of the bound per annotation, in nats over as many rounds as lie between two fits, at which the ascent ends.
 _TOLERANCE = 1e-5
 _START_DISPUTED, _START_RANDOM = 0.2, 0.5
-# Cells of arrays with one row per annotation that are in memory at a time.
-_BLOCK_CELLS = 4_000_000
 
 
 class Disputes(NamedTuple):
@@ -153,7 +151,7 @@ def _leave_own_out(model: AnnotatorModel, state: _State, random: np.ndarray) -> 
     items = incidence.item
     clear = np.tile(model.item_prior.log_probability(), (len(model.posterior) // len(model.item_prior.log_predicted), 1))
     disputed = clear.copy()
-    for rows in _blocks(len(items), n_classes):
+    for rows in row_blocks(len(items), n_classes):
         pair, item = incidence.pair[rows], items[rows]
         own = state.clear[item] + state.disputed[item] * (1 - random[pair])
         log_label = np.log(model.skill.mean_without(model.counts, incidence, pair, own))
@@ -161,8 +159,3 @@ def _leave_own_out(model: AnnotatorModel, state: _State, random: np.ndarray) -> 
         np.add.at(disputed, item, _disputed(log_label, model.disputes, n_classes)[0])
     left_out, _ = _posterior(clear, disputed, model.disputes)
     return model._replace(posterior=left_out.both, p_disputed=left_out.disputed.sum(1))
-
-
-def _blocks(n: int, n_classes: int) -> Iterator[slice]:
-    size = max(1, _BLOCK_CELLS // n_classes)
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))

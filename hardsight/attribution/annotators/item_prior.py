@@ -76,8 +76,8 @@ class ItemPrior(NamedTuple):
             return value / scale, np.append(gradient, of_log) / scale
 
         start = np.append(self.offset, np.log(self.exponent)) if self.has_models else self.offset
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
-        return self._at(found.x)
+        optimum = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+        return self._at(optimum.x)
 
     def _at(self, values: np.ndarray) -> "ItemPrior":
         n = len(self.offset)

@@ -177,10 +177,10 @@ class SharedSkill(NamedTuple):
 
         start = np.append(np.log(self.accuracy_strength), self.log_odds)
         bounds = [_LOG_RANGE, (-10.0, 10.0)] + [(-3.0, 3.0)] * (len(start) - 2)
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
-        if not found.fun <= loss(start)[0]:
+        optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
+        if not optimum.fun <= loss(start)[0]:
             return self
-        return self._replace(accuracy_strength=float(np.exp(found.x[0])), log_odds=found.x[1:])
+        return self._replace(accuracy_strength=float(np.exp(optimum.x[0])), log_odds=optimum.x[1:])
 
     def _refit_confusion(self, incidence: Incidence, counts: Counts) -> "SharedSkill":
         """Take a fixed-point step of the means (Minka 2000, *Estimating a Dirichlet distribution*) and fit the strength."""
@@ -203,5 +203,5 @@ def _best_strength(evidence: Callable[[float], float], current: float) -> float:
 
     start = float(np.log(current))
     bounds = (max(start - 1, _LOG_RANGE[0]), min(start + 1, _LOG_RANGE[1]))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 0.05})
-    return float(np.exp(found.x)) if found.fun < loss(start) else current
+    optimum = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 0.05})
+    return float(np.exp(optimum.x)) if optimum.fun < loss(start) else current
