@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ import pandas as pd
 from hardsight.data.encoding import encode_table, round_columns
 from hardsight.data.sparse import is_sparse, row_bytes
 from hardsight.errors import InputError
+
+if TYPE_CHECKING:
+    from hardsight.data.labelled_parts import Parts
 
 Kind = Literal["table", "array", "text", "image", "items", "ids"]
 
@@ -41,6 +44,8 @@ class Samples:
         loss_only: there is nothing to predict, ``labels`` are NaN, and a learner computes the loss of each sample.
         integers: whether the features were passed as an array of integers, which may be ids; they are stored as floats.
         label_name: what the label is called in tables and reports.
+        parts: which sample each row belongs to, if rows are labelled parts of samples, such as tokens of a sentence; then
+            ``ids`` are those of the parts. None: every row is a sample. See :mod:`hardsight.data.labelled_parts`.
         unlabelled: samples without a label, which models predict after the measurement; their ``labels`` mean nothing. None:
             there are none, or they were left out.
         notices: what a user should know about how the data was read, one sentence each.
@@ -58,6 +63,7 @@ class Samples:
     loss_only: bool = False
     integers: bool = False
     label_name: str = "label"
+    parts: "Parts | None" = None
     unlabelled: "Samples | None" = None
     notices: tuple[str, ...] = field(default=())
 
@@ -162,6 +168,7 @@ class Samples:
             original=None if self.original is None else self.original.iloc[rows],
             embedding=None if self.embedding is None else self.embedding[rows],
             weights=None if self.weights is None else self.weights[rows],
+            parts=None if self.parts is None else self.parts.take(rows),
         )
 
     @cached_property

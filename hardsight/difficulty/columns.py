@@ -12,7 +12,7 @@ class Column(NamedTuple):
         name: in files and tables.
         field: of :class:`hardsight.Difficulty`. The four factors are the columns of one field.
         kind: "label" is int64 class codes, or float64 targets in regression; "log-probs" is a list of float64, one per
-            class; "count" is int64; "set" is int64, -1 for none; "cause" and "target-error" are text; "id" is int64 or text.
+            class; "count" is int64; "set" is int64, -1 for none; "cause" and "target-error" are text; "id" is int64 or text, "name" likewise and may repeat.
         presence: "always"; "ledger": whenever there is a ledger; "classes": whenever there are classes; "optional".
         may_be_nan: whether values may be NaN. A sample with one view has no standard error, and losses alone have neither
             bias and variance nor labels.
@@ -20,7 +20,7 @@ class Column(NamedTuple):
 
     name: str
     field: str
-    kind: Literal["id", "label", "float", "count", "set", "cause", "target-error", "log-probs"] = "float"
+    kind: Literal["id", "name", "label", "float", "count", "set", "cause", "target-error", "log-probs"] = "float"
     presence: Literal["always", "ledger", "classes", "optional"] = "always"
     may_be_nan: bool = False
 
@@ -31,6 +31,8 @@ COUNTS = ("votes_label", "votes_predicted", "n_neighbours", "neighbours_label", 
 # In the order of the file.
 COLUMNS = (
     Column("id", "ids", "id"),
+    Column("sample", "sample", "name", "optional"),
+    Column("part", "part", "name", "optional"),
     Column("label", "labels", "label", may_be_nan=True),
     Column("predicted", "predicted", "label", may_be_nan=True),
     Column("error", "error"),
@@ -54,14 +56,14 @@ COLUMNS = (
 FIELDS = tuple(dict.fromkeys(column.field for column in COLUMNS))
 # Columns of `Difficulty.table` in their order; "p_label" and "todo" are derived.
 TABLE = (
-    "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested", "p_suggested",
+    "sample", "part", "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested", "p_suggested",
     "p_strange", "cause", "todo", "noise_variance", "p_outlier", "residual_quantile", "target_error", "views", "copy_set",
 )  # fmt: skip
 # What a notebook shows of the hardest samples.
 DISPLAYED = (
     "label", "predicted", "error", "error_se", "p_outlier", "p_wrong", "suggested", "cause", "todo",
 )  # fmt: skip
-LOSS_TABLE = ("error", "error_se", "p_strange", "views", "copy_set")
+LOSS_TABLE = ("sample", "part", "error", "error_se", "p_strange", "views", "copy_set")
 # Columns of the table of samples without a label: in regression, and with classes.
 PREDICTION_COLUMNS = ("predicted", "spread")
 CLASS_PREDICTION_COLUMNS = ("predicted", "p_predicted")

@@ -159,6 +159,8 @@ def _read_fields(table: pa.Table, classes: tuple[Any, ...] | None) -> dict[str, 
 def _read_column(table: pa.Table, column: Column, classes: tuple[Any, ...] | None) -> np.ndarray:
     if column.kind == "id":
         return _read_ids(table)
+    if column.kind == "name":
+        return _read_int_or_text(table, column.name)
     if column.kind == "cause":
         return _read_names(table, column.name, {*CAUSES, TOO_FEW})
     if column.kind == "target-error":
@@ -209,14 +211,18 @@ def _read_texts(table: pa.Table, name: str) -> list[str]:
 
 
 def _read_ids(table: pa.Table) -> np.ndarray:
-    column = table["id"]
-    if pa.types.is_int64(column.type) and not column.null_count:
-        ids: np.ndarray = column.to_numpy()
-    else:
-        ids = np.array(_read_texts(table, "id"), dtype=str)
+    ids = _read_int_or_text(table, "id")
     if len(np.unique(ids)) < len(ids):
         raise ValueError("id, which has repeated values,")
     return ids
+
+
+def _read_int_or_text(table: pa.Table, name: str) -> np.ndarray:
+    column = table[name]
+    if pa.types.is_int64(column.type) and not column.null_count:
+        numbers: np.ndarray = column.to_numpy()
+        return numbers
+    return np.array(_read_texts(table, name), dtype=str)
 
 
 def _read_log_probs(table: pa.Table, name: str, n_classes: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from hardsight.difficulty.decisions import CuratedLabels, apply_decisions, match
 from hardsight.difficulty.file import column_values, read_fields, write_result
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.run_info import RunInfo
+from hardsight.difficulty.samples_of_parts import add_up_parts
 from hardsight.difficulty.spreadsheet import write_ranked_csv
 from hardsight.errors import InputError
 from hardsight.validation import check_int
@@ -42,6 +43,9 @@ class Difficulty:
         labels: labels as given: codes into ``classes``, or targets in regression; NaN if ``loss_only``. ``(sample,)``
         predicted: class code of the consensus, or the mean prediction; NaN if ``loss_only``. ``(sample,)``
         ids: ``(sample,)`` int64 or str.
+        sample, part: id of each row's sample and name of the part in it, ``(row,)`` int64 or str, if rows are labelled parts
+            of samples, such as tokens of a sentence; otherwise None. Everything said of samples then holds for parts, and
+            :meth:`by_sample` adds them up.
         run: the record of the run.
         classes: what the codes stand for; None in regression and if ``loss_only``.
         consensus: log-probabilities of the dual mean prediction, ``(sample, class)``; None in regression.
@@ -88,6 +92,8 @@ class Difficulty:
     predicted: np.ndarray
     ids: np.ndarray
     run: RunInfo
+    sample: np.ndarray | None = None
+    part: np.ndarray | None = None
     classes: tuple[Any, ...] | None = None
     consensus: np.ndarray | None = None
     ledger: np.ndarray | None = None
@@ -257,6 +263,16 @@ class Difficulty:
             InputError: ``n`` is not an integer, or negative.
         """
         return self.table.iloc[self.ranking[: check_int("n", n, 0)]]
+
+    def by_sample(self) -> pd.DataFrame:
+        """Return one row per sample, by id, where rows are labelled parts of samples; hardest first.
+
+        See :func:`hardsight.difficulty.samples_of_parts.add_up_parts` for the columns.
+
+        Raises:
+            InputError: the rows of this result are whole samples.
+        """
+        return add_up_parts(self)
 
     def copies(self) -> pd.DataFrame:
         """Return the sets of samples that are copies of each other, exactly or nearly: one row per set, by ``set``.

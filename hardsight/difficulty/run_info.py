@@ -9,7 +9,7 @@ import numpy as np
 # Fields whose key in the file differs from their name.
 _KEYS = {"n_models": "members", "training_length": "pilot", "evidence_weights": "powers", "pseudo_counts": "held"}
 _REQUIRED = ("loss", "learner", "members")
-_TEXTS = ("loss", "learner", "recipe", "reason", "splits", "duplicates", "label_name", "task", "source")
+_TEXTS = ("loss", "learner", "recipe", "reason", "splits", "duplicates", "label_name", "part_name", "task", "source")
 _CALIBRATION = ("temperature", "fitted", "gain", "gain_se", "predictions")
 _RECORDS = {"pilot": (), "calibration": _CALIBRATION, "adjusted": ("gain", "gain_se"), "refined": ("rounds", "members")}
 
@@ -44,6 +44,7 @@ class RunInfo:
     seed: int | None = None  # fixes every random number
     duplicates: str | None = None  # samples that were kept together as copies: "near", "together" (exact ones), "apart"
     label_name: str = "label"  # name of the label in reports
+    part_name: str | None = None  # what a labelled part of a sample is called, such as "token"; None: rows are samples
     notices: tuple[str, ...] = ()  # what the user should know of the result, one sentence or two each
     task: str | None = None  # "loss" if the models gave a loss per sample and no predictions; None otherwise
     training_length: dict[str, Any] | None = None  # how the training length was chosen; None if it was not searched for

@@ -130,6 +130,7 @@ def assemble(
     else:
         deviations = strangeness(labels.oddity)
         fields = {"p_strange": None if deviations is None else p_strange(deviations)}
+    parts_of = None if samples is None else samples.parts
     predicted = _predict(held_out, loss, consensus)
     fields |= _count_votes(held_out, predicted) | _count_neighbours(labels.neighbours, held_out, fields.get("suggested"))
     if consensus is None and not held_out.loss_only:
@@ -150,6 +151,8 @@ def assemble(
         classes=classes,
         consensus=None if consensus is None else consensus.numpy(),
         samples=samples,
+        sample=None if parts_of is None else parts_of.sample,
+        part=None if parts_of is None else parts_of.name,
         adjusted=adjusted,
         copy_set=copy_set,
         **fields,
@@ -196,6 +199,7 @@ def _run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
         seed=job.request.seed,
         duplicates=job.duplicates,
         label_name=samples.label_name,
+        part_name=None if samples.parts is None else samples.parts.kind,
         notices=tuple(notices),
         task="loss" if samples.loss_only else None,
         calibration=None if job.calibration is None else job.calibration._asdict(),

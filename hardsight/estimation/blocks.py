@@ -35,10 +35,10 @@ def find_blocks(samples: Samples, duplicates: str) -> Blocks:
         duplicates: "together": samples with equal features stay together; "near": near copies, too; "apart": neither.
             "auto": as "near" if there are near copies, and at least a third as many different things as samples; else as
             "together"; but as "apart" if so many samples are equal that they are different samples rather than copies
-            (:func:`hardsight.copies.chance.equal_by_chance`).
+            (:func:`hardsight.copies.chance.equal_by_chance`), or labelled parts, which repeat as words do.
     """
-    if duplicates == "apart":
-        return _without_copies(samples, duplicates, [])
+    if duplicates == "apart" or (duplicates == "auto" and samples.parts is not None):
+        return _without_copies(samples, "apart", [])
     copies = find_exact_copies(samples)
     n_equal = int(copies.exact.sum())
     if duplicates == "auto" and equal_by_chance(samples, n_equal):

@@ -1,0 +1,94 @@
+"""Labelled parts of samples: tokens of a sentence, boxes of an image, labels of a text that has several.
+
+Everything that has a label and an error is one row of :class:`Samples` and of the result. Mostly that is a whole sample.
+Where it is a part, :class:`Parts` says of which sample. Engine, label model, weights and pages then work on parts as they
+do on samples; parts of one sample are only never on both sides of a split, and sums over them describe the sample.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hardsight.data.columns import to_names
+from hardsight.errors import InputError
+from hardsight.validation import join_examples
+
+if TYPE_CHECKING:
+    from hardsight.data.samples import Samples
+
+# Between the sample and the part in an id.
+_SEPARATOR = "/"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Which sample each labelled part belongs to; make it with :meth:`of`.
+
+    Attributes:
+        sample: id of each part's sample, ``(part,)`` int64 or str.
+        name: name of each part, unique within its sample, ``(part,)`` int64 or str, such as a token's position.
+        kind: what a part is called, in the singular: "token", "box", "label".
+    """
+
+    sample: np.ndarray
+    name: np.ndarray
+    kind: str = "part"
+
+    @classmethod
+    def of(cls, sample: Any, name: Any = None, *, kind: str = "part") -> "Parts":
+        """Make parts from the ids of their samples.
+
+        Args:
+            sample: ``(part,)``; parts of one sample need not be adjacent.
+            name: ``(part,)``; by default parts of a sample are numbered from 0 in their order.
+
+        Raises:
+            InputError: ids or names that are missing or of different types, of different lengths, or a sample has two parts
+                of the same name.
+        """
+        sample = to_names(sample, len(sample), f"the sample of each {kind}")
+        number = pd.Series(sample).groupby(sample).cumcount().to_numpy()
+        name = number if name is None else to_names(name, len(sample), f"the name of each {kind}")
+        repeated = pd.DataFrame({"sample": sample, "name": name}).duplicated().to_numpy()
+        if repeated.any():
+            ids = [f"{s}{_SEPARATOR}{n}" for s, n in zip(sample[repeated].tolist(), name[repeated].tolist(), strict=True)]
+            raise InputError(f"each {kind} of a sample must have its own name. Repeated: {join_examples(ids, 3)}")
+        return cls(sample, name, kind)
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Return an id of each part, "sample/name", ``(part,)`` str."""
+        return np.array([f"{s}{_SEPARATOR}{n}" for s, n in zip(self.sample.tolist(), self.name.tolist(), strict=True)], str)
+
+    def take(self, rows: np.ndarray) -> "Parts":
+        """Return the parts in some rows, in that order."""
+        return replace(self, sample=self.sample[rows], name=self.name[rows])
+
+
+def as_parts(samples: "Samples", parts: Parts) -> "Samples":
+    """Return samples whose rows are parts: each has the id of its part, and parts of one sample are never split.
+
+    Args:
+        samples: one row per part. Its ``groups``, if any, are groups of whole samples.
+
+    Raises:
+        InputError: another number of parts, or a sample whose parts are in several groups.
+    """
+    if len(parts) != len(samples):
+        raise InputError(f"there must be one {parts.kind} per row: got {len(parts):,} for {len(samples):,} rows")
+    codes = np.unique(parts.sample, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    if samples.groups is not None:
+        pairs = np.unique(np.stack([codes, samples.groups]), axis=1)[0]
+        split = np.flatnonzero(np.bincount(pairs) > 1)
+        if len(split):
+            name = parts.sample[codes == split[0]].tolist()[0]
+            raise InputError(
+                f"a group must hold whole samples, but the {parts.kind}s of {len(split):,}, such as {name!r}, are in several"
+            )
+        codes = samples.groups
+    return replace(samples, ids=parts.ids, groups=codes, parts=parts)

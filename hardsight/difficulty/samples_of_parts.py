@@ -1,0 +1,51 @@
+"""Samples whose parts were measured: sums over the parts."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hardsight.errors import InputError
+
+if TYPE_CHECKING:
+    from hardsight.difficulty.result import Difficulty
+
+
+def add_up_parts(d: "Difficulty") -> pd.DataFrame:
+    """Return one row per sample, by id, hardest first; of equally hard ones the first in the data.
+
+    Columns are ``parts``, their number; ``error``, ``bias``, ``variance`` and the factors, sums over the parts;
+    ``mean_error``, the error per part; and, with P(label wrong), ``n_wrong``, the expected number of wrong labels,
+    ``p_any_wrong``, the probability that at least one is wrong if parts are independent of each other, and ``worst``, the name
+    of the part whose label is likeliest wrong.
+
+    Raises:
+        InputError: the rows of the result are whole samples.
+    """
+    if d.sample is None or d.part is None:
+        raise InputError("the rows of this result are whole samples, without parts: use d.table")
+    code, names = pd.factorize(d.sample)
+    n = len(names)
+
+    def add(values: np.ndarray) -> np.ndarray:
+        return np.bincount(code, weights=values, minlength=n)
+
+    parts = np.bincount(code, minlength=n)
+    columns: dict[str, Any] = {"parts": parts, "error": add(d.error), "mean_error": add(d.error) / np.maximum(parts, 1)}
+    if not d.loss_only:
+        columns |= {"bias": add(d.bias), "variance": add(d.variance)}
+    if d.factors is not None:
+        columns |= {name: add(d.factors[name].to_numpy()) for name in d.factors if name not in columns}
+    if d.p_wrong is not None:
+        # Logarithms, as a product over many parts would lose its digits.
+        log_all_right = add(np.log1p(-np.minimum(d.p_wrong, np.nextafter(1, 0))))
+        columns |= {"n_wrong": add(d.p_wrong), "p_any_wrong": -np.expm1(log_all_right)}
+        columns["worst"] = d.part[_first_of_each(code, -d.p_wrong, n)]
+    table = pd.DataFrame(columns, index=pd.Index(names, name="sample"))
+    return table.iloc[np.argsort(-table["error"].to_numpy(), kind="stable")]
+
+
+def _first_of_each(code: np.ndarray, key: np.ndarray, n: int) -> np.ndarray:
+    """Return the position of the smallest key of each of ``n`` codes, the first of equal ones."""
+    order = np.lexsort((np.arange(len(code)), key, code))
+    return order[np.searchsorted(code[order], np.arange(n))]
