@@ -12,7 +12,8 @@ class Column(NamedTuple):
         name: in files and tables.
         field: of :class:`hardsight.Difficulty`. The four factors are the columns of one field.
         kind: "label" is int64 class codes, or float64 targets in regression; "log-probs" is a list of float64, one per
-            class; "count" is int64; "set" is int64, -1 for none; "cause" and "target-error" are text; "id" is int64 or text, "name" likewise and may repeat.
+            class; "count" is int64; "set" is int64, -1 for none; "cause" and "target-error" are text; "id" is int64 or text; "name" is
+            the same and may repeat.
         presence: "always"; "ledger": whenever there is a ledger; "classes": whenever there are classes; "optional".
         may_be_nan: whether values may be NaN. A sample with one view has no standard error, and losses alone have neither
             bias and variance nor labels.
@@ -56,8 +57,8 @@ COLUMNS = (
 FIELDS = tuple(dict.fromkeys(column.field for column in COLUMNS))
 # Columns of `Difficulty.table` in their order; "p_label" and "todo" are derived.
 TABLE = (
-    "sample", "part", "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested", "p_suggested",
-    "p_strange", "cause", "todo", "noise_variance", "p_outlier", "residual_quantile", "target_error", "views", "copy_set",
+    "sample", "part", "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested",
+    "p_suggested", "p_strange", "cause", "todo", "noise_variance", "p_outlier", "residual_quantile", "target_error", "views", "copy_set",
 )  # fmt: skip
 # What a notebook shows of the hardest samples.
 DISPLAYED = (

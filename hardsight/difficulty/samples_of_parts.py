@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def add_up_parts(d: "Difficulty") -> pd.DataFrame:
     """Return one row per sample, by id, hardest first; of equally hard ones the first in the data.
 
-    Columns are ``parts``, their number; ``error``, ``bias``, ``variance`` and the factors, sums over the parts;
-    ``mean_error``, the error per part; and, with P(label wrong), ``n_wrong``, the expected number of wrong labels,
-    ``p_any_wrong``, the probability that at least one is wrong if parts are independent of each other, and ``worst``, the name
-    of the part whose label is likeliest wrong.
+    Columns are ``parts``, their number; ``error``, ``bias``, ``variance`` and the factors, sums over the parts; and
+    ``mean_error``, the error per part. With P(label wrong) also ``n_wrong``, the expected number of wrong labels;
+    ``p_any_wrong``, the probability that at least one is wrong if parts are independent of each other; and ``worst``, the
+    name of the part whose label is likeliest wrong.
 
     Raises:
         InputError: the rows of the result are whole samples.
