@@ -58,7 +58,8 @@ FIELDS = tuple(dict.fromkeys(column.field for column in COLUMNS))
 # Columns of `Difficulty.table` in their order; "p_label" and "todo" are derived.
 TABLE = (
     "sample", "part", "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested",
-    "p_suggested", "p_strange", "cause", "todo", "noise_variance", "p_outlier", "residual_quantile", "target_error", "views", "copy_set",
+    "p_suggested", "p_strange", "cause", "todo", "noise_variance", "p_outlier", "residual_quantile", "target_error", "views",
+    "copy_set",
 )  # fmt: skip
 # What a notebook shows of the hardest samples.
 DISPLAYED = (
