@@ -12,8 +12,8 @@ class Column(NamedTuple):
         name: in files and tables.
         field: of :class:`hardsight.Difficulty`. The four factors are the columns of one field.
         kind: "label" is int64 class codes, or float64 targets in regression; "log-probs" is a list of float64, one per
-            class; "count" is int64; "set" is int64, -1 for none; "cause" and "target-error" are text; "id" is int64 or text; "name" is
-            the same and may repeat.
+            class; "count" is int64; "set" is int64, -1 for none; "cause" and "target-error" are text; "id" is int64 or text;
+            "name" is the same and may repeat.
         presence: "always"; "ledger": whenever there is a ledger; "classes": whenever there are classes; "optional".
         may_be_nan: whether values may be NaN. A sample with one view has no standard error, and losses alone have neither
             bias and variance nor labels.
