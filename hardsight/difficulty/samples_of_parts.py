@@ -35,7 +35,7 @@ def add_up_parts(d: "Difficulty") -> pd.DataFrame:
     if not d.loss_only:
         columns |= {"bias": add(d.bias), "variance": add(d.variance)}
     if d.factors is not None:
-        columns |= {name: add(d.factors[name].to_numpy()) for name in d.factors if name not in columns}
+        columns |= {str(name): add(values.to_numpy()) for name, values in d.factors.items() if name not in columns}
     if d.p_wrong is not None:
         # Logarithms, as a product over many parts would lose its digits.
         log_all_right = add(np.log1p(-np.minimum(d.p_wrong, np.nextafter(1, 0))))
