@@ -16,6 +16,7 @@ from hardsight.errors import HardsightWarning as HardsightWarning
 from hardsight.errors import InputError as InputError
 from hardsight.errors import LearnerError as LearnerError
 from hardsight.estimation.annotations import measure_annotations as measure_annotations
+from hardsight.estimation.losses import measure_losses as measure_losses
 from hardsight.estimation.measure import measure as measure
 from hardsight.estimation.predictions import measure_predictions as measure_predictions
 from hardsight.estimation.request import Estimate as Estimate

@@ -50,7 +50,7 @@ def _whole(name: str, title: str, guide: str, package: str = "") -> ReferencePag
 
 PAGES = (
     ReferencePage("measure", "Measure", "tutorial.md", (),
-         _of("hardsight", "measure measure_predictions leaks Execution Estimate load")),
+         _of("hardsight", "measure measure_predictions measure_losses leaks Execution Estimate load")),
     ReferencePage("difficulty", "Difficulty", "tutorial.md", (), _of("hardsight", "Difficulty")),
     ReferencePage("annotators", "Several annotators", "annotators.md", ("hardsight.attribution.annotators",),
          (*_of("hardsight", "Annotations measure_annotations AnnotationResult"),

@@ -65,6 +65,11 @@ class Parts:
         """Return an id of each part, "sample/name", ``(part,)`` str."""
         return np.array([f"{s}{_SEPARATOR}{n}" for s, n in zip(self.sample.tolist(), self.name.tolist(), strict=True)], str)
 
+    @property
+    def codes(self) -> np.ndarray:
+        """Return a number of each part's sample, in the order of the sorted samples, ``(part,)`` int64."""
+        return np.unique(self.sample, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
     def take(self, rows: np.ndarray) -> "Parts":
         """Return the parts in some rows, in that order."""
         return replace(self, sample=self.sample[rows], name=self.name[rows])
@@ -81,7 +86,7 @@ def as_parts(samples: "Samples", parts: Parts) -> "Samples":
     """
     if len(parts) != len(samples):
         raise InputError(f"there must be one {parts.kind} per row: got {len(parts):,} for {len(samples):,} rows")
-    codes = np.unique(parts.sample, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    codes = parts.codes
     if samples.groups is not None:
         pairs = np.unique(np.stack([codes, samples.groups]), axis=1)[0]
         split = np.flatnonzero(np.bincount(pairs) > 1)

@@ -34,6 +34,7 @@ COLUMNS = (
     Column("id", "ids", "id"),
     Column("sample", "sample", "name", "optional"),
     Column("part", "part", "name", "optional"),
+    Column("sample_error_se", "sample_error_se", presence="optional", may_be_nan=True),
     Column("label", "labels", "label", may_be_nan=True),
     Column("predicted", "predicted", "label", may_be_nan=True),
     Column("error", "error"),

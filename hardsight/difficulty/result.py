@@ -18,7 +18,7 @@ from hardsight.difficulty.decisions import CuratedLabels, apply_decisions, match
 from hardsight.difficulty.file import column_values, read_fields, write_result
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.run_info import RunInfo
-from hardsight.difficulty.samples_of_parts import add_up_parts
+from hardsight.difficulty.samples_of_parts import add_up_parts, has_all_parts
 from hardsight.difficulty.spreadsheet import write_ranked_csv
 from hardsight.errors import InputError
 from hardsight.validation import check_int
@@ -46,6 +46,8 @@ class Difficulty:
         sample, part: id of each row's sample and name of the part in it, ``(row,)`` int64 or str, if rows are labelled parts
             of samples, such as tokens of a sentence; otherwise None. Everything said of samples then holds for parts, and
             :meth:`by_sample` adds them up.
+        sample_error_se: standard error of the summed error of each row's sample over views, ``(row,)``; NaN for samples
+            with one view, and in a selection without some of their parts. None if rows are whole samples.
         run: the record of the run.
         classes: what the codes stand for; None in regression and if ``loss_only``.
         consensus: log-probabilities of the dual mean prediction, ``(sample, class)``; None in regression.
@@ -94,6 +96,7 @@ class Difficulty:
     run: RunInfo
     sample: np.ndarray | None = None
     part: np.ndarray | None = None
+    sample_error_se: np.ndarray | None = None
     classes: tuple[Any, ...] | None = None
     consensus: np.ndarray | None = None
     ledger: np.ndarray | None = None
@@ -328,6 +331,8 @@ class Difficulty:
         index = self._positions(rows)
         fields = {name: getattr(self, name) for name in FIELDS}
         selected: dict[str, Any] = {name: None if values is None else values[index] for name, values in fields.items()}
+        if self.sample is not None and self.sample_error_se is not None:
+            selected["sample_error_se"] = np.where(has_all_parts(self.sample, index), selected["sample_error_se"], np.nan)
         return replace(self, **selected, samples=None if self.samples is None else self.samples.take(index))
 
     def _positions(self, rows: Any) -> np.ndarray:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 def add_up_parts(d: "Difficulty") -> pd.DataFrame:
     """Return one row per sample, by id, hardest first; of equally hard ones the first in the data.
 
-    Columns are ``parts``, their number; ``error``, ``bias``, ``variance`` and the factors, sums over the parts; and
-    ``mean_error``, the error per part. With P(label wrong) also ``n_wrong``, the expected number of wrong labels;
-    ``p_any_wrong``, the probability that at least one is wrong if parts are independent of each other; and ``worst``, the
-    name of the part whose label is likeliest wrong.
+    Columns are ``parts``, their number; ``error``, ``bias``, ``variance`` and the factors, sums over the parts;
+    ``error_se``, the standard error of the summed error, NaN where it is unknown or parts were left out; and ``mean_error``,
+    the error per part. Parts of a sample are predicted by the same models, so that ``error_se`` is not the root of the
+    summed squares. With P(label wrong) also ``n_wrong``, the expected number of wrong labels; ``p_any_wrong``, the
+    probability that at least one is wrong if parts are independent of each other; and ``worst``, the name of the part whose
+    label is likeliest wrong.
 
     Raises:
         InputError: the rows of the result are whole samples.
@@ -31,7 +33,10 @@ def add_up_parts(d: "Difficulty") -> pd.DataFrame:
         return np.bincount(code, weights=values, minlength=n)
 
     parts = np.bincount(code, minlength=n)
-    columns: dict[str, Any] = {"parts": parts, "error": add(d.error), "mean_error": add(d.error) / np.maximum(parts, 1)}
+    columns: dict[str, Any] = {"parts": parts, "error": add(d.error), "error_se": np.nan}
+    if d.sample_error_se is not None:
+        columns["error_se"] = d.sample_error_se[_first_of_each(code, np.zeros(len(code)), n)]
+    columns["mean_error"] = columns["error"] / np.maximum(parts, 1)
     if not d.loss_only:
         columns |= {"bias": add(d.bias), "variance": add(d.variance)}
     if d.factors is not None:
@@ -43,6 +48,21 @@ def add_up_parts(d: "Difficulty") -> pd.DataFrame:
         columns["worst"] = d.part[_first_of_each(code, -d.p_wrong, n)]
     table = pd.DataFrame(columns, index=pd.Index(names, name="sample"))
     return table.iloc[np.argsort(-table["error"].to_numpy(), kind="stable")]
+
+
+def has_all_parts(sample: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return whether a selection of rows has all parts of the sample of each, ``(row,)`` bool.
+
+    Args:
+        sample: sample of each part, ``(part,)``.
+        rows: positions of the selected parts.
+    """
+    code = pd.factorize(sample)[0]
+    n = code.max(initial=-1) + 1
+    # A row that is selected twice counts once.
+    selected = np.bincount(code[np.unique(rows)], minlength=n)
+    whole: np.ndarray = (selected == np.bincount(code, minlength=n))[code[rows]]
+    return whole
 
 
 def _first_of_each(code: np.ndarray, key: np.ndarray, n: int) -> np.ndarray:

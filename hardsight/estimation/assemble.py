@@ -19,6 +19,7 @@ from hardsight.attribution.regression_noise import fit_noise
 from hardsight.attribution.strangeness import p_strange, strangeness
 from hardsight.attribution.target_errors import find_target_errors
 from hardsight.data import Samples
+from hardsight.data.labelled_parts import Parts
 from hardsight.difficulty.actions import describe_trust
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import AdjustedInfo, RefinedInfo, RunInfo
@@ -97,6 +98,7 @@ def assemble(
     adjusted: np.ndarray | None = None,
     copy_set: np.ndarray | None = None,
     attribute: bool = True,
+    labelled_parts: Parts | None = None,
 ) -> Difficulty:
     """Build the result of a run.
 
@@ -106,6 +108,7 @@ def assemble(
         adjusted: control-variate estimate of the error, ``(sample,)``; None if there is none.
         copy_set: set of copies of each sample, ``(sample,)``, -1 for none; None if there are no copies.
         attribute: attribute the errors to their causes, where that is possible.
+        labelled_parts: which sample each row belongs to, if rows are parts of samples and ``samples`` does not say so.
     """
     parts = held_out.decompose(loss)
     consensus = None if classes is None else held_out.consensus
@@ -130,7 +133,7 @@ def assemble(
     else:
         deviations = strangeness(labels.oddity)
         fields = {"p_strange": None if deviations is None else p_strange(deviations)}
-    parts_of = None if samples is None else samples.parts
+    parts_of = labelled_parts if samples is None else samples.parts
     predicted = _predict(held_out, loss, consensus)
     fields |= _count_votes(held_out, predicted) | _count_neighbours(labels.neighbours, held_out, fields.get("suggested"))
     if consensus is None and not held_out.loss_only:
@@ -138,6 +141,7 @@ def assemble(
         errors = find_target_errors(held_out.labels.numpy(), predicted, np.nan_to_num(parts.variance.numpy()))
         fields |= {"noise_variance": noise.variance, "p_outlier": noise.p_outlier, "target_error": errors.kind}
         fields |= {"suggested": errors.corrected, "p_suggested": errors.p_kind}
+    sum_se = held_out.sample_standard_error(loss)
     return Difficulty(
         error=parts.error.numpy(),
         error_se=held_out.standard_error(loss).numpy(),
@@ -153,6 +157,7 @@ def assemble(
         samples=samples,
         sample=None if parts_of is None else parts_of.sample,
         part=None if parts_of is None else parts_of.name,
+        sample_error_se=None if sum_se is None else sum_se.numpy(),
         adjusted=adjusted,
         copy_set=copy_set,
         **fields,

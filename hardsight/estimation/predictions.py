@@ -12,14 +12,14 @@ from torch import Tensor
 from hardsight.attribution.label_noise.independent_witness import IndependentWitness
 from hardsight.attribution.ledger import fit_label_posterior
 from hardsight.data.alignment import check_indexes
-from hardsight.data.columns import check_ids
 from hardsight.data.conversion import to_numpy
 from hardsight.data.labels import encode_labels
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
-from hardsight.errors import InputError, first_line
+from hardsight.errors import InputError
 from hardsight.estimation.assemble import LabelInfo, assemble, has_ledger, read_features
 from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
+from hardsight.estimation.held_out_arrays import as_array, in_halves, name_rows
 from hardsight.estimation.job import choose_loss
 from hardsight.estimation.witnesses import NO_LEDGER, WitnessedSamples, read_witnesses, use_witnesses
 from hardsight.learners.base import as_tensor
@@ -44,6 +44,9 @@ def measure_predictions(
     features: Any = None,
     witness: Any = None,
     label: str = "label",
+    samples: Any = None,
+    parts: Any = None,
+    kind: str = "part",
 ) -> Difficulty:
     """Compute difficulty from held-out predictions that you already have.
 
@@ -64,6 +67,10 @@ def measure_predictions(
             sample, and ``p_strange`` all features, as in :func:`measure`; None: they use the predictions alone.
         witness: what something that never saw these labels says of the samples, as in :func:`measure`.
         label: the name of the label.
+        samples: the sample of each row, ``(row,)``, if rows are labelled parts of samples, such as boxes of an image;
+            everything said here of samples then holds for parts, and ``ids`` are left out.
+        parts: the name of each part in its sample, ``(row,)``; numbers from 0 by default.
+        kind: what a part is called, in the singular.
 
     Raises:
         InputError: shapes or indexes that do not match, predictions that are not finite or could be several things, a
@@ -77,7 +84,7 @@ def measure_predictions(
     check_indexes(y=y, ids=ids, features=features, **{f"predictions[{view}]": frame for view, frame in enumerate(frames)})
     views = _as_views(stack_frames(frames) if frames else predictions, y)
     n_samples = views.shape[1]
-    names = np.arange(n_samples) if ids is None else check_ids(ids, n_samples)
+    names, labelled_parts = name_rows(n_samples, ids, samples, parts, kind)
     task = "classification" if views.ndim == 3 else "regression"
     if task == "regression" and outputs != "auto":
         raise InputError(f"outputs={outputs!r} is for predictions of classes, and these are numbers: leave it out")
@@ -101,7 +108,8 @@ def measure_predictions(
     moments = HeldOut.from_views(
         torch.from_numpy(labels),
         None if class_names is None else len(class_names),
-        ((part, views[i, part], i) for i, part in enumerate(rows)),
+        in_halves(views, rows),
+        part_of=None if labelled_parts is None else torch.from_numpy(labelled_parts.codes),
     )
     run = RunInfo(
         loss=measured_loss,
@@ -111,15 +119,19 @@ def measure_predictions(
         n_models=len(views),
         seed=_SEED,
         label_name=label,
+        part_name=None if labelled_parts is None else kind,
         notices=tuple(notices),
     )
     index = y.index if isinstance(y, pd.Series) else None
     witnesses = read_witnesses(witness, WitnessedSamples(names, class_names, row_names=index))
-    info = LabelInfo() if features is None else _read_features(features, labels, has_classes=class_names is not None)
+    info = LabelInfo()
+    if features is not None:
+        blocks = None if labelled_parts is None else labelled_parts.codes
+        info = read_given_features(features, labels if class_names is not None else None, n_samples, blocks)
     with limit_threads(views[0].numel()):
         if witnesses:
             info, run = _add_witnesses(info, run, moments, measured_loss, witnesses)
-        return assemble(moments, run, names, class_names, loss=measured_loss, labels=info)
+        return assemble(moments, run, names, class_names, loss=measured_loss, labels=info, labelled_parts=labelled_parts)
 
 
 def _add_witnesses(
@@ -140,7 +152,7 @@ def _as_views(predictions: Any, y: Any) -> Tensor:
     Raises:
         InputError: another shape, with what makes it one of these where that can be told from the number of labels.
     """
-    array = _as_array("predictions", predictions, _SHAPE, np.float64)
+    array = as_array("predictions", predictions, _SHAPE, np.float64)
     n_labels = len(y) if hasattr(y, "__len__") and not isinstance(y, str) else None
     if array.ndim in (1, 2) and len(array) == n_labels and array.shape[1:] != (n_labels,):
         single = "predictions[None]" if array.ndim == 1 else "predictions[None] for classes, predictions.T for numbers"
@@ -176,12 +188,23 @@ def _refuse_classes(views: Tensor, y: Any, ids: np.ndarray, label: str) -> None:
         )
 
 
-def _read_features(features: Any, labels: np.ndarray, *, has_classes: bool) -> LabelInfo:
-    matrix = _as_array("features", features, "(sample, feature)", np.float64)
-    if matrix.ndim != 2 or len(matrix) != len(labels):
-        raise InputError(f"features must have shape ({len(labels)}, feature), one row per sample. Got {matrix.shape}")
-    duplicates = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
-    return read_features(matrix, labels if has_classes else None, duplicates, _SEED)
+def read_given_features(features: Any, labels: np.ndarray | None, n: int, blocks: np.ndarray | None) -> LabelInfo:
+    """Return the neighbours of rows, and how unlike the others they are; ``labels``: None without classes.
+
+    Args:
+        features: ``(row, feature)``.
+        n: number of rows.
+        blocks: rows of one block are not neighbours of each other, ``(row,)`` int64; None: equal rows are one block.
+
+    Raises:
+        InputError: features of another shape.
+    """
+    matrix = as_array("features", features, "(sample, feature)", np.float64)
+    if matrix.ndim != 2 or len(matrix) != n:
+        raise InputError(f"features must have shape ({n}, feature), one row per sample. Got {matrix.shape}")
+    if blocks is None:
+        blocks = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
+    return read_features(matrix, labels, blocks, _SEED)
 
 
 def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tensor]:
@@ -193,7 +216,7 @@ def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tens
     shape = tuple(views.shape[:2])
     mask = np.ones(shape, dtype=bool)
     if held_out is not None:
-        mask = _as_array("held_out", held_out, "(view, sample)", bool)
+        mask = as_array("held_out", held_out, "(view, sample)", bool)
     if mask.shape != shape:
         raise InputError(f"held_out must have shape {shape}, (view, sample). Got {mask.shape}")
     missing = np.flatnonzero(~mask.any(axis=0))
@@ -214,22 +237,6 @@ def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tens
                 "out with held_out=…, or predict it again"
             )
     return rows
-
-
-def _as_array(name: str, values: Any, shape: str, kind: type) -> np.ndarray:
-    """Return numbers or truth values as an array of one type.
-
-    Raises:
-        InputError: other values, or rows of different lengths.
-    """
-    try:
-        array = np.asarray(to_numpy(values))
-        if array.dtype.kind in "biufO":
-            return np.asarray(array, dtype=kind, order="C")
-        problem = f"the type {array.dtype}"
-    except (TypeError, ValueError) as error:
-        problem = first_line(error)
-    raise InputError(f"{name} must be numbers of shape {shape}. Got {problem}")
 
 
 def _recode(labels: np.ndarray, present: tuple[Any, ...], classes: Any) -> tuple[np.ndarray, tuple[Any, ...]]:

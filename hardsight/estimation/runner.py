@@ -135,6 +135,7 @@ class Runner:
             None if self.samples.classes is None else len(self.samples.classes),
             stop.loss if plan.in_sample else None,
             loss_only=self.samples.loss_only,
+            part_of=None if self.samples.parts is None else torch.from_numpy(self.samples.parts.codes),
         )
 
     def _check_finite(self, part: Iterable[Predictions]) -> Iterator[Predictions]:

@@ -13,6 +13,7 @@ from hardsight.measures import bias_variance
 from hardsight.measures.bias_variance import Decomposition
 from hardsight.measures.control_variate import ControlVariateEstimate, HalfEstimate, estimate_with_control_variate
 from hardsight.measures.losses import Loss, loss_of, prediction_values
+from hardsight.measures.part_sums import PartSums
 from hardsight.measures.reliability import ranking_reliability
 from hardsight.measures.running import RunningMoments
 
@@ -33,6 +34,8 @@ class HeldOut:
         classes: number of classes; None for regression.
         in_sample: the loss that is also kept for the samples that models were trained on; None for none.
         loss_only: views hold losses; labels are not read, and ``classes`` must be None.
+        part_of: number of each row's sample, ``(row,)`` int64, if rows are parts of samples: the losses are then also summed
+            over the parts of each sample, view by view.
 
     Attributes:
         notice: where the arrays are stored, if in files; otherwise None.
@@ -42,7 +45,13 @@ class HeldOut:
     """
 
     def __init__(
-        self, labels: Tensor, classes: int | None, in_sample: Loss | None = None, *, loss_only: bool = False
+        self,
+        labels: Tensor,
+        classes: int | None,
+        in_sample: Loss | None = None,
+        *,
+        loss_only: bool = False,
+        part_of: Tensor | None = None,
     ) -> None:
         self.labels, self.classes, self.in_sample, self.loss_only = labels, classes, in_sample, loss_only
         n, shapes = len(labels), _value_shapes(classes, loss_only)
@@ -50,11 +59,13 @@ class HeldOut:
         # Numbers per sample: count, spread and mean of each value, three per loss and half, and the consensus.
         numbers = sum(2 + math.prod(shape) for shape in shapes.values()) + (classes or 0)
         numbers += 3 * 2 * (len(losses) + (in_sample is not None))
-        allocator = ArrayAllocator(8 * n * numbers)
+        n_sums = 0 if part_of is None else len(torch.bincount(part_of))
+        allocator = ArrayAllocator(8 * (n * numbers + n_sums * 3 * len(losses)))
         self.notice, zeros = allocator.notice, allocator.zeros
         self.moments = {name: RunningMoments(n, *shape, zeros=zeros) for name, shape in shapes.items()}
         self.halves = tuple({name: RunningMoments(n, zeros=zeros) for name in losses} for _ in range(2))
         self.in_sample_halves = tuple(RunningMoments(n, zeros=zeros) for _ in range(0 if in_sample is None else 2))
+        self.part_sums = None if part_of is None else PartSums(part_of, losses, zeros)
         # Allocated now, so that a run does not fail at its end for lack of room.
         self._consensus = None if classes is None else zeros(n, classes, dtype=torch.float64)
 
@@ -64,9 +75,12 @@ class HeldOut:
         labels: Tensor,
         classes: int | None,
         views: Iterable[tuple[Int64[Tensor, " row"], Float64[Tensor, " row *class"], int]],
+        *,
+        loss_only: bool = False,
+        part_of: Tensor | None = None,
     ) -> "HeldOut":
         """Build it from an iterable of ``(rows, predictions, repeat)``."""
-        record = cls(labels, classes)
+        record = cls(labels, classes, loss_only=loss_only, part_of=part_of)
         for rows, predictions, repeat in views:
             record.add(rows, predictions, repeat)
         return record
@@ -85,11 +99,17 @@ class HeldOut:
             repeat: views of even and of odd repeats are the halves of :meth:`reliability`.
         """
         half = self.halves[repeat % 2]
+        sums = self.part_sums
+        losses = {} if sums is None else {name: torch.empty(len(rows), dtype=torch.float64) for name in sums.moments}
         for block in self._blocks(len(rows)):
             for name, value in self._values(predictions[block], self.labels[rows[block]]).items():
                 self.moments[name].add(rows[block], value)
                 if name in half:
                     half[name].add(rows[block], value)
+                if name in losses:
+                    losses[name][block] = value
+        if sums is not None:
+            sums.add(rows, losses)
 
     def add_in_sample(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], repeat: int) -> None:
         """Add a model's predictions for samples that it was trained on; arguments as in :meth:`add`."""
@@ -118,7 +138,8 @@ class HeldOut:
     def _all_moments(self) -> dict[str, RunningMoments]:
         halves = {f"{name} {number}": moments for number, half in enumerate(self.halves) for name, moments in half.items()}
         in_sample = {f"in-sample {number}": moments for number, moments in enumerate(self.in_sample_halves)}
-        return self.moments | halves | in_sample
+        sums = {} if self.part_sums is None else {f"sum {name}": each for name, each in self.part_sums.moments.items()}
+        return self.moments | halves | in_sample | sums
 
     def state(self) -> dict[str, Tensor]:
         """Return all arrays by name, not copied: filling those of a new record restores it."""
@@ -157,6 +178,10 @@ class HeldOut:
     def standard_error(self, loss: Loss) -> Float64[Tensor, " sample"]:
         """Return the standard error of the mean loss over views; optimistic, as the models of one repeat share data."""
         return self.moments[loss].standard_error
+
+    def sample_standard_error(self, loss: Loss) -> Float64[Tensor, " row"] | None:
+        """Return the standard error of the summed loss of each row's sample; None if rows are whole samples."""
+        return None if self.part_sums is None else self.part_sums.standard_error(loss, self.count)
 
     @property
     def in_sample_loss(self) -> Float64[Tensor, " sample"] | None:

@@ -1,0 +1,78 @@
+"""Held-out arrays that a user computed, predictions or losses per view: read, and divided into halves."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hardsight.data.columns import check_ids
+from hardsight.data.conversion import to_numpy
+from hardsight.data.labelled_parts import Parts
+from hardsight.errors import Faults, InputError, first_line
+
+
+def as_array(name: str, values: Any, shape: str, kind: type) -> np.ndarray:
+    """Return numbers or truth values as an array of one type.
+
+    Raises:
+        InputError: other values, or rows of different lengths.
+    """
+    try:
+        array = np.asarray(to_numpy(values))
+        if array.dtype.kind in "biufO":
+            return np.asarray(array, dtype=kind, order="C")
+        problem = f"the type {array.dtype}"
+    except (TypeError, ValueError) as error:
+        problem = first_line(error)
+    raise InputError(f"{name} must be numbers of shape {shape}. Got {problem}")
+
+
+def name_rows(n: int, ids: Any, samples: Any, parts: Any, kind: str) -> tuple[np.ndarray, Parts | None]:
+    """Return an id of every row, ``(row,)``, and which sample each belongs to if rows are parts of samples.
+
+    Args:
+        n: number of rows.
+        ids: of the rows, unique; None: their positions, or the ids of ``parts``.
+        samples: the sample of each row; None: every row is a sample.
+        parts: name of each row in its sample; None: numbers from 0.
+        kind: what a part is called.
+
+    Raises:
+        InputError: ids, samples or names that are missing, repeated or of another number, or ids besides samples; all
+            faults at once.
+    """
+    if samples is None:
+        if parts is not None:
+            raise InputError("parts name the parts of samples: pass samples=…, the sample of each part, too")
+        return np.arange(n) if ids is None else check_ids(ids, n), None
+    faults = Faults()
+    if ids is not None:
+        faults.messages.append(f"the id of each {kind} is made of its sample and its name: leave out ids, or pass parts=ids")
+    for name, values in (("samples", samples), ("parts", parts)):
+        length = len(values) if hasattr(values, "__len__") and not isinstance(values, str) else 0
+        if values is not None and length != n:
+            faults.messages.append(f"{name} must be a sequence with one value per {kind}: got {length:,} for {n:,}")
+    faults.raise_all()
+    labelled = Parts.of(samples, parts, kind=kind)
+    return labelled.ids, labelled
+
+
+def in_halves(views: Tensor, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Yield ``(rows, values, half)``, as :meth:`hardsight.measures.held_out.HeldOut.from_views` takes them.
+
+    The views of every row alternate between two halves, so that both have some, whatever the order of the views.
+
+    Args:
+        views: ``(view, row, …)``.
+        rows: the rows that each view holds, ``(row,)`` int64.
+    """
+    seen = torch.zeros(views.shape[1], dtype=torch.int64)
+    for view, of_view in zip(views, rows, strict=True):
+        half = seen[of_view] % 2
+        seen[of_view] += 1
+        for number in (0, 1):
+            chosen = of_view[half == number]
+            if len(chosen):
+                yield chosen, view[chosen], number
