@@ -152,7 +152,7 @@ FRAME = pd.DataFrame({"view": [0, 1], "id": ["a", "a"], "loss": [1.0, 2.0]})
             lambda: hs.measure_losses([[0.1, 2.0]] * 2, predictions=[[[0.5, 0.5]] * 2] * 2, y=[0, 1]),
             ["losses must contain the log-loss of the class. 1 are lower, such as 0.1 of 0, whose class alone has 0.693"],
         ),
-        (lambda: hs.measure_losses(GOOD, predictions=[[[0.5, 0.5]]] * 2, y=[0, 1]), ["predictions must have shape (2, 2, class)"]),
+        (lambda: hs.measure_losses(GOOD, predictions=[[[0.5, 0.5]]] * 2, y=[0, 1]), ["must have shape (2, 2, class)"]),
         (
             lambda: hs.measure_losses(GOOD, predictions=[[[5.0, -3.0]] * 2] * 2, y=[0, 1], outputs="probabilities"),
             ["within 0 and 1"],
