@@ -16,6 +16,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.io.json_values import to_json, to_records
 from hardsight.reporting.answer import answer, caution
 from hardsight.reporting.formatting import format_class, format_error, format_line, format_number, format_share
+from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.summary import (
     Cause,
     Group,
@@ -148,14 +149,14 @@ def _causes_table(d: Difficulty, layout: _TableLayout) -> Table:
     bars = ledger_bars(np.array([row.terms for row in rows]), 14)
     columns: list[_Column] = [
         _Column("cause", lambda row: row[0].name, kind="name"),
-        _Column("samples", lambda row: f"{row[0].size:,}"),
+        _Column(nouns_of(d).rows, lambda row: f"{row[0].size:,}"),
         _Column("share", lambda row: row[0].share, layout.details),
         _Column("error", lambda row: format_number(row[0].mean_error)),
         *_term_columns(layout.terms, lambda row: row[0].terms if row[0].size else None),
         _Column("ledger", lambda row: row[1], layout.bars, "bar"),
         _Column("what to do", lambda row: escape("; ".join(row[0].recommendations)), kind="advice"),
     ]
-    return _make_table("\nWhy samples are hard, and what to do", columns, zip(rows, bars, strict=True))
+    return _make_table(f"\nWhy {nouns_of(d).rows} are hard, and what to do", columns, zip(rows, bars, strict=True))
 
 
 def _classes_table(d: Difficulty, layout: _TableLayout) -> Table:
@@ -168,7 +169,7 @@ def _classes_table(d: Difficulty, layout: _TableLayout) -> Table:
     no_ledger, has_noise = layout.terms and not has_ledger, d.noise_variance is not None
     columns: list[_Column] = [
         _Column(_cut(label, cells), lambda row: _cut(row[0].name, cells), kind="name"),
-        _Column("samples", lambda row: f"{row[0].size:,}"),
+        _Column(nouns_of(d).rows, lambda row: f"{row[0].size:,}"),
         _Column("error", lambda row: format_number(row[0].error)),
         _Column("± s.e.", lambda row: format_error(row[0].error, row[0].error_se)),
         *_term_columns(layout.terms and has_ledger, lambda row: row[0].terms),
@@ -212,7 +213,7 @@ def _hardest_table(d: Difficulty, n: int, layout: _TableLayout) -> Table:
         _Column("P outlier", lambda row: f"{row[0]['p_outlier']:.2f}", d.p_outlier is not None),
         _Column("what to do", lambda row: _describe_action(row[0]), has_ledger, "advice"),
     ]
-    return _make_table(f"\nThe {len(rows)} hardest samples", columns, zip(rows, bars, strict=True))
+    return _make_table(f"\nThe {len(rows)} hardest {nouns_of(d).rows}", columns, zip(rows, bars, strict=True))
 
 
 def _describe_action(row: dict[Any, Any]) -> str:

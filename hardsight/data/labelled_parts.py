@@ -30,23 +30,27 @@ class Parts:
         sample: id of each part's sample, ``(part,)`` int64 or str.
         name: name of each part, unique within its sample, ``(part,)`` int64 or str, such as a token's position.
         kind: what a part is called, in the singular: "token", "box", "label".
+        text: the piece of its sample's text that each part is, ``(part,)`` str objects, such as the words of a sentence;
+            pages then show a sample as running text. None: parts have no text.
     """
 
     sample: np.ndarray
     name: np.ndarray
     kind: str = "part"
+    text: np.ndarray | None = None
 
     @classmethod
-    def of(cls, sample: Any, name: Any = None, *, kind: str = "part") -> "Parts":
+    def of(cls, sample: Any, name: Any = None, *, kind: str = "part", text: Any = None) -> "Parts":
         """Make parts from the ids of their samples.
 
         Args:
             sample: ``(part,)``; parts of one sample need not be adjacent.
             name: ``(part,)``; by default parts of a sample are numbered from 0 in their order.
+            text: the piece of its sample's text that each part is, ``(part,)`` strings, if it is one.
 
         Raises:
-            InputError: ids or names that are missing or of different types, of different lengths, or a sample has two parts
-                of the same name.
+            InputError: ids, names or texts that are missing or of different types, of different lengths, or a sample has two
+                parts of the same name.
         """
         sample = to_names(sample, len(sample), f"the sample of each {kind}")
         number = pd.Series(sample).groupby(sample).cumcount().to_numpy()
@@ -55,7 +59,7 @@ class Parts:
         if repeated.any():
             ids = [f"{s}{_SEPARATOR}{n}" for s, n in zip(sample[repeated].tolist(), name[repeated].tolist(), strict=True)]
             raise InputError(f"each {kind} of a sample must have its own name. Repeated: {join_examples(ids, 3)}")
-        return cls(sample, name, kind)
+        return cls(sample, name, kind, None if text is None else _as_texts(text, len(sample), kind))
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -72,7 +76,15 @@ class Parts:
 
     def take(self, rows: np.ndarray) -> "Parts":
         """Return the parts in some rows, in that order."""
-        return replace(self, sample=self.sample[rows], name=self.name[rows])
+        text = None if self.text is None else self.text[rows]
+        return replace(self, sample=self.sample[rows], name=self.name[rows], text=text)
+
+
+def _as_texts(text: Any, parts: int, kind: str) -> np.ndarray:
+    texts = list(text)
+    if len(texts) != parts or not all(isinstance(each, str) for each in texts):
+        raise InputError(f"text must be one string per {kind}: {parts:,} strings")
+    return np.array(texts, dtype=object)
 
 
 def as_parts(samples: "Samples", parts: Parts) -> "Samples":

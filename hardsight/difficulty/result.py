@@ -405,9 +405,9 @@ class Difficulty:
         """Write a ranked list for a spreadsheet: one row per sample, the likeliest wrong label first, then by error.
 
         It has the columns id, label, suggested, p_wrong, cause, todo, error, error_se, predicted and reason, as far as
-        known; in regression p_outlier in place of p_wrong. The first 20,000 rows have a reason, see :meth:`reasons`. Cells
-        that a spreadsheet would run as a formula get an apostrophe in front.
-        :meth:`save` writes everything, in full precision.
+        known; in regression p_outlier in place of p_wrong. Where rows are parts of samples, sample, part and the part's text
+        follow the id. The first 20,000 rows have a reason, see :meth:`reasons`. Cells that a spreadsheet would run as a
+        formula get an apostrophe in front. :meth:`save` writes everything, in full precision.
 
         Args:
             path: path of the file; its name ends in .csv.
@@ -489,13 +489,17 @@ class Difficulty:
 
     def headline(self) -> str:
         """Return one sentence: numbers of samples, models and views, the mean error, and the ranking's reliability."""
+        from hardsight.reporting.formatting import format_count
+        from hardsight.reporting.nouns import nouns_of
+
         run = self.run
         if not len(self):
             return f"no sample of those measured by {run.n_models:,} models ({run.learner})"
         reliability = "" if run.reliability is None else f", ranking reliability {run.reliability:.3f}"
+        rows = format_count(len(self), nouns_of(self).row)
         return (
-            f"{len(self):,} samples, {run.n_models:,} models ({run.learner}), {int(self.n_views.min())} or more held-out "
-            f"views each; mean {run.loss} error {self.error.mean():.4g}{reliability}"
+            f"{rows}, {run.n_models:,} models ({run.learner}), {int(self.n_views.min())} or more held-out views each; mean "
+            f"{run.loss} error {self.error.mean():.4g}{reliability}"
         )
 
     def __repr__(self) -> str:

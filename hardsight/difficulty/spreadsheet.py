@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from hardsight.difficulty.result import Difficulty
 
 # In the order of use; a result has those that it knows.
-COLUMNS = ("label", "suggested", "p_wrong", "cause", "todo", "error", "error_se", "predicted", "p_outlier")
+COLUMNS = (
+    "sample",
+    "part",
+    "text",
+    "label",
+    "suggested",
+    "p_wrong",
+    "cause",
+    "todo",
+    "error",
+    "error_se",
+    "predicted",
+    "p_outlier",
+)
 # Rows that get a sentence: about a second of work.
 REASONS = 20_000
 # Rows that are formatted at a time, so that a large result takes little memory beside itself.
@@ -56,6 +69,9 @@ def rank(d: "Difficulty") -> np.ndarray:
 
 def _format_blocks(d: "Difficulty", reasons: list[str]) -> Iterator[str]:
     table = d.table
+    parts = None if d.samples is None else d.samples.parts
+    if parts is not None and parts.text is not None:
+        table["text"] = parts.text
     table = table[[name for name in COLUMNS if name in table]]
     yield format_csv(("id", *table, "reason"), ())
     order = rank(d)
@@ -87,5 +103,7 @@ def _format_cell(value: Any, digits: int = _DIGITS) -> str:
 
 
 def _is_ascii(d: "Difficulty", reasons: list[str]) -> bool:
-    texts = chain(d.ids.tolist() if d.ids.dtype.kind in "UO" else (), d.classes or (), reasons)
+    parts = None if d.samples is None else d.samples.parts
+    words = () if parts is None or parts.text is None else parts.text
+    texts = chain(d.ids.tolist() if d.ids.dtype.kind in "UO" else (), words, d.classes or (), reasons)
     return all(str(text).isascii() for text in texts)

@@ -8,6 +8,7 @@ from hardsight.attribution.names import STRANGE
 from hardsight.difficulty.actions import COLLECT_CLASS, MIN_TRUST
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import format_class, format_share, isolate_direction
+from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.summary import forecast_suggestions, is_mispredicted
 
 LABELS, TARGETS, PREDICTIONS, CLASSES, ODD = "labels", "targets", "predictions", "classes", "strange"
@@ -58,11 +59,28 @@ def caution(d: Difficulty) -> list[str]:
 
 def _wrong_labels(d: Difficulty, p_wrong: np.ndarray) -> KeyFigure:
     expected = round(float(np.nansum(p_wrong)))
-    caption = f"of {len(d):,} labels {'is' if expected == 1 else 'are'} probably wrong"
+    what, wrong = ("labels", "wrong") if d.sample is None else _labelled_parts(d)
+    caption = f"of {len(d):,} {what} {'is' if expected == 1 else 'are'} probably {wrong}"
     if not expected:
-        return KeyFigure(LABELS, 0, caption, "", f"None of {len(d):,} labels is probably wrong.")
+        return KeyFigure(LABELS, 0, caption, "", f"None of {len(d):,} {what} is probably {wrong}.")
+    caption += _in_samples(d)
     detail = _describe_fixes(d)
     return KeyFigure(LABELS, expected, caption, detail, f"About {expected:,} {caption} ({detail}).")
+
+
+def _labelled_parts(d: Difficulty) -> tuple[str, str]:
+    """Return the noun of the parts, and what is wrong with them."""
+    rows = nouns_of(d).rows
+    return rows, "wrong" if rows == "labels" else "labelled wrong"
+
+
+def _in_samples(d: Difficulty) -> str:
+    """Say in how many samples the wrong labels are expected to be; empty if rows are whole samples."""
+    if d.sample is None:
+        return ""
+    table, nouns = d.by_sample(), nouns_of(d)
+    affected = max(1, round(float(table["p_any_wrong"].sum())))
+    return f", in {affected:,} of {len(table):,} {nouns.samples}"
 
 
 def _describe_fixes(d: Difficulty) -> str:
@@ -79,7 +97,9 @@ def _small_classes(d: Difficulty) -> KeyFigure:
     actions = d.recommended_action
     mask = np.zeros(len(d), dtype=bool) if actions is None else actions == COLLECT_CLASS
     count = int(mask.sum())
-    caption = "sample belongs to a class that is too small" if count == 1 else "samples belong to classes that are too small"
+    nouns = nouns_of(d)
+    one, several = "belongs to a class that is too small", "belong to classes that are too small"
+    caption = f"{nouns.row} {one}" if count == 1 else f"{nouns.rows} {several}"
     detail = f"collect more of {_name_classes(d, d.labels[mask])}" if count else ""
     return KeyFigure(CLASSES, count, caption, detail, f"{count:,} {caption}{f': {detail}' if detail else ''}.")
 
@@ -97,7 +117,8 @@ def _strange_samples(d: Difficulty) -> list[KeyFigure]:
     if d.p_strange is None:
         return []
     count = int((d.p_strange > 0.5).sum()) if d.cause is None else int((d.cause == STRANGE).sum())
-    caption = "sample is unlike anything else" if count == 1 else "samples are unlike anything else"
+    nouns = nouns_of(d)
+    caption = f"{nouns.row} is unlike anything else" if count == 1 else f"{nouns.rows} are unlike anything else"
     return [KeyFigure(ODD, count, caption, "", f"{count:,} {caption}.")]
 
 
@@ -112,6 +133,6 @@ def _outlying_targets(d: Difficulty) -> KeyFigure:
 
 def _other_predictions(d: Difficulty) -> KeyFigure:
     count = int(is_mispredicted(d).sum())
-    caption = f"of {len(d):,} samples {'has' if count == 1 else 'have'} another label than the models predict"
+    caption = f"of {len(d):,} {nouns_of(d).rows} {'has' if count == 1 else 'have'} another label than the models predict"
     share = format_share(count, len(d))
     return KeyFigure(PREDICTIONS, count, caption, share, f"{count:,} {caption} ({share}).")

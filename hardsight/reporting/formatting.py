@@ -192,5 +192,13 @@ def format_count(count: int, noun: str) -> str:
     >>> format_count(1, "sample"), format_count(1797, "sample"), format_count(2, "class")
     ('1 sample', '1,797 samples', '2 classes')
     """
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}{ending}"
+    return f"{count:,} {noun if count == 1 else pluralize(noun)}"
+
+
+def pluralize(noun: str) -> str:
+    """Return the regular plural of a noun.
+
+    >>> pluralize("token"), pluralize("box")
+    ('tokens', 'boxes')
+    """
+    return f"{noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"

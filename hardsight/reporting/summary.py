@@ -23,6 +23,7 @@ from hardsight.reporting.formatting import (
     format_share,
     isolate_direction,
 )
+from hardsight.reporting.nouns import nouns_of
 from hardsight.resampling.budget import models_needed
 
 CLASS_ROWS = 500
@@ -78,18 +79,24 @@ def describe_measurement(d: Difficulty) -> str:
     fewest, most = int(d.n_views.min()), int(d.n_views.max())
     times = format_count(fewest, "time") if fewest == most else f"{fewest:,} to {most:,} times"
     models = f"{format_count(d.run.n_models, 'trained model')} ({isolate_direction(format_line(d.run.learner))})"
+    of_samples = "" if d.sample is None else f" of {format_count(len(np.unique(d.sample)), nouns_of(d).sample)}"
     return (
-        f"{format_count(len(d), 'sample')}, each predicted {times} by models that never saw it; {models} in all. Mean "
+        f"{_count_rows(d, len(d))}{of_samples}, each predicted {times} by models that never saw it; {models} in all. Mean "
         f"{_loss_name(d)}: {format_number(_finite_mean(d.error))}."
     )
+
+
+def _count_rows(d: Difficulty, count: int) -> str:
+    return format_count(count, nouns_of(d).row)
 
 
 def measurement_facts(d: Difficulty) -> list[tuple[str, str]]:
     """Return how the result was measured, as (name, value)."""
     fewest, most = int(d.n_views.min()), int(d.n_views.max())
-    mean = _finite_mean(d.error)
+    mean, nouns = _finite_mean(d.error), nouns_of(d)
     figures: dict[str, Any] = {
-        "Samples": f"{len(d):,}",
+        nouns.rows.capitalize(): f"{len(d):,}",
+        nouns.samples.capitalize(): f"{len(d) if d.sample is None else len(np.unique(d.sample)):,}",
         "Target": d.run.label_name if d.regression else None,
         "Classes": None if d.classes is None else f"{len(d.classes):,}",
         "Models": f"{d.run.n_models:,}",
@@ -116,7 +123,7 @@ def _half_of_error(d: Difficulty) -> str | None:
     if not (total > 0 and len(d) > 1):
         return None
     half = int(np.searchsorted(np.cumsum(error), total / 2)) + 1
-    return f"Half of all error lies in the hardest {format_count(half, 'sample')} ({format_share(half, len(d))})."
+    return f"Half of all error lies in the hardest {_count_rows(d, half)} ({format_share(half, len(d))})."
 
 
 def _reliability(d: Difficulty) -> str | None:
@@ -154,7 +161,7 @@ def _mispredicted(d: Difficulty) -> str | None:
     if d.classes is None:
         return None
     count = int(is_mispredicted(d).sum())
-    return f"For {format_count(count, 'sample')} ({format_share(count, len(d))}) the models predict another label."
+    return f"For {_count_rows(d, count)} ({format_share(count, len(d))}) the models predict another label."
 
 
 def _variance(d: Difficulty) -> str | None:
@@ -501,7 +508,7 @@ def _count_classes(d: Difficulty, codes: np.ndarray) -> str:
     shown = present[order][:_CLASSES_NAMED]
     sizes = np.bincount(d.labels)[shown].tolist()
     parts = [
-        f"{isolate_direction(format_class(name, 20))} (has {format_count(size, 'sample')})"
+        f"{isolate_direction(format_class(name, 20))} (has {_count_rows(d, size)})"
         for name, size in zip(d.label_names(shown), sizes, strict=True)
     ]
     rest = len(order) - len(parts)

@@ -22,6 +22,7 @@ from hardsight.reporting.formatting import (
     isolate_direction,
 )
 from hardsight.reporting.outlier_values import describe_missing, describe_number, find_rare, is_numeric, usual_range
+from hardsight.reporting.parts import PartsView, ShownSample
 from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.ledger_bar import Bar, ledger_bars
 from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails
@@ -91,6 +92,7 @@ class ExampleCard(NamedTuple):
     picture: Thumbnail | None
     text: TextExcerpt | None
     row: TableRow | None
+    sample: ShownSample | None  # the sample that it is a part of
 
 
 def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[ExampleCard]:
@@ -106,6 +108,7 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
     unknown = [None] * len(index)
     labels, predictions = d.label_names(d.labels[index]), d.label_names(d.predicted[index])
     reasons = write_reasons(d, index, samples)
+    parts_view = None if d.sample is None else PartsView(d, samples)
     parts = (index, labels, predictions, content or unknown, reasons, _recommend(d, index) or unknown, bars or unknown)
     return [
         ExampleCard(
@@ -129,6 +132,7 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
             picture=item if isinstance(item, Thumbnail) else None,
             text=item if isinstance(item, TextExcerpt) else None,
             row=item if isinstance(item, TableRow) else None,
+            sample=None if parts_view is None else parts_view.around(int(i)),
         )
         for rank, (i, label, predicted, item, reason, recommendation, bar) in enumerate(zip(*parts, strict=True), start=1)
     ]
@@ -144,7 +148,7 @@ def _format_label(d: Difficulty, label: Any) -> str:
 
 def _show_content(samples: Samples | None, rows: list[int]) -> Sequence[Thumbnail | TextExcerpt | TableRow]:
     """Return what some samples are, for their cards; empty if that cannot be shown."""
-    if samples is None or not rows:
+    if samples is None or not rows or has_texts_of_parts(samples):
         return []
     if samples.kind == "image":
         return make_thumbnails(np.asarray(samples.features), rows)
@@ -239,6 +243,11 @@ def _recommend(d: Difficulty, index: np.ndarray) -> list[Recommendation]:
 def is_shown_as_text(samples: Samples) -> bool:
     """Return whether samples are shown as texts: texts, rows of a dataset or a sparse matrix, and ids."""
     return samples.kind in _TEXT_KINDS or samples.sparse
+
+
+def has_texts_of_parts(samples: Samples) -> bool:
+    """Return whether samples are shown as the running texts of their parts."""
+    return samples.parts is not None and samples.parts.text is not None
 
 
 def sample_text(samples: Samples, row: int) -> str:

@@ -18,9 +18,11 @@ from hardsight.reporting import summary
 from hardsight.reporting.answer import CLASSES, LABELS, ODD, TARGETS, KeyFigure, caution, key_figures
 from hardsight.reporting.formatting import format_count, format_line, format_number, format_share
 from hardsight.reporting.html import content_policy, embed_json, page_script, read_asset, report_environment
+from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.outlier_values import ROWS_TO_JUDGE
+from hardsight.reporting.parts import PartsView
 from hardsight.reporting.report import figures
-from hardsight.reporting.report.examples import example_cards, is_shown_as_text
+from hardsight.reporting.report.examples import align_samples, example_cards, has_texts_of_parts, is_shown_as_text
 
 HARDEST_SHOWN = 60
 COPY_SETS_SHOWN = 200
@@ -60,6 +62,10 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
         has=set(charts),
         review=review,
         content="" if samples is None else samples.kind,
+        nouns=nouns_of(d),
+        by_sample=[]
+        if d.sample is None
+        else PartsView(d, None if samples is None else align_samples(d, samples)).list_samples(),
         **_header(d, review),
         **_tables(d),
         **_hardest(d, samples, hardest),
@@ -92,19 +98,20 @@ class _Card(NamedTuple):
 
 def _answer_cards(d: Difficulty, review: str | None) -> list[_Card]:
     """Return the numbers to look at first; buttons lead to the review page if there is one, else to a section."""
+    rows = nouns_of(d).rows
     buttons = {
         LABELS: ("Review these labels", "#order=p_wrong"),
         TARGETS: ("Review these targets", "#order=p_outlier"),
-        ODD: ("Review these samples", f"#cause={STRANGE}" if d.cause is not None else "#order=p_strange"),
+        ODD: (f"Review these {rows}", f"#cause={STRANGE}" if d.cause is not None else "#order=p_strange"),
     }
     cards = []
     for figure in key_figures(d):
         if figure.topic == CLASSES:
             cards.append(_Card(figure, "See the classes", "#groups"))
         elif review is None:
-            cards.append(_Card(figure, "See the hardest samples", "#hardest"))
+            cards.append(_Card(figure, f"See the hardest {rows}", "#hardest"))
         else:
-            button, state = buttons.get(figure.topic, ("Review the samples", ""))
+            button, state = buttons.get(figure.topic, (f"Review the {rows}", ""))
             cards.append(_Card(figure, button, review + state))
     return cards
 
@@ -126,7 +133,7 @@ def _header(d: Difficulty, review: str | None) -> dict[str, Any]:
 
 def subject(d: Difficulty) -> str:
     """Return what was measured: the name of the file, or the number of samples."""
-    return format_line(d.run.source, 120) if d.run.source else format_count(len(d), "sample")
+    return format_line(d.run.source, 120) if d.run.source else format_count(len(d), nouns_of(d).row)
 
 
 def _tables(d: Difficulty) -> dict[str, Any]:
@@ -163,10 +170,16 @@ def _forecast(d: Difficulty) -> dict[str, Any] | None:
 def _hardest(d: Difficulty, samples: Samples | None, count: int) -> dict[str, Any]:
     return {
         "cards": example_cards(d, samples, count),
-        "kind": None if samples is None else "text" if is_shown_as_text(samples) else samples.kind,
+        "kind": _kind_of_cards(samples),
         "judged": samples is not None and len(samples) >= ROWS_TO_JUDGE,
         "scale": _brightness_note(samples),
     }
+
+
+def _kind_of_cards(samples: Samples | None) -> str | None:
+    if samples is None:
+        return None
+    return "text" if is_shown_as_text(samples) or has_texts_of_parts(samples) else samples.kind
 
 
 def _captions(d: Difficulty) -> dict[str, Any]:

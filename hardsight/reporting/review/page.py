@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
 from hardsight import __version__
@@ -18,8 +19,9 @@ from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
 from hardsight.reporting.formatting import LOSSES, UNITS, format_line, replace_surrogates
 from hardsight.reporting.html import content_policy, embed_json, read_asset, template_environment
+from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.reasons import write_reasons
-from hardsight.reporting.report.examples import align_samples
+from hardsight.reporting.report.examples import align_samples, has_texts_of_parts
 from hardsight.reporting.report.page import subject
 from hardsight.reporting.review.nearest import NearestSearch, nearest_search
 from hardsight.reporting.review.packing import PackedArrays, compact_codes
@@ -37,6 +39,7 @@ SCRIPTS = (
     "canvas",
     "plots",
     "list",
+    "parts",
     "detail",
     "together",
     "main",
@@ -71,16 +74,18 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
 
     Args:
         served: whether the page asks its server for the content of samples and sends it decisions. It then holds no
-            samples itself.
+            samples itself, except for the texts of parts.
     """
     if not len(d):
         raise InputError("a result with no sample has nothing to review: select at least one")
     columns, about, contents = PackedArrays(), _about(d, report), ""
     _pack_columns(d, columns)
     aligned = None if samples is None else align_samples(d, samples)
+    _pack_parts(d, aligned, columns)
     _pack_reasons(d, aligned, columns)
     if served:
-        about["served"] = {"samples": samples is not None, "nearest": samples is not None and samples.numeric}
+        shown = samples is not None and not has_texts_of_parts(samples)
+        about["served"] = {"samples": shown, "nearest": samples is not None and samples.numeric}
     elif aligned is not None:
         about["contents"], contents = _pack_contents(d, aligned, columns)
     about["columns"] = columns.directory
@@ -101,6 +106,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         causes=causes_in(d.cause) if d.ledger is not None else (),
         measured=not d.loss_only,
         copies=d.copy_set is not None,
+        nouns=nouns_of(d),
         report=report,
     )
 
@@ -150,6 +156,7 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
         "identity": result_digest(d),
         "n": len(d),
         "classes": None if d.classes is None else [replace_surrogates(str(name)) for name in d.classes],
+        "nouns": nouns_of(d)._asdict(),
         "lossOnly": d.loss_only,
         "labelName": format_line(d.run.label_name, 60),
         "loss": LOSSES.get(d.run.loss, d.run.loss),
@@ -177,6 +184,20 @@ def _pack_columns(d: Difficulty, packed: PackedArrays) -> None:
         packed.add("predicted", d.predicted.astype(np.float64))
     elif d.classes is not None:
         _pack_class_columns(d, len(d.classes), packed)
+
+
+def _pack_parts(d: Difficulty, samples: Samples | None, packed: PackedArrays) -> None:
+    """Add the samples that rows are parts of, and the parts' names and texts, each text once; a server's page, too."""
+    if d.sample is None or d.part is None:
+        return
+    texts = None if samples is None or samples.parts is None else samples.parts.text
+    for name, kinds, values in (
+        ("sample_of", "samples", d.sample), ("part_of", "part_names", d.part), ("part_text", "part_texts", texts)
+    ):  # fmt: skip
+        if values is not None:
+            codes, distinct = pd.factorize(values)
+            packed.add(name, compact_codes(codes, len(distinct)))
+            packed.add_texts(kinds, map(str, distinct.tolist()))
 
 
 def _pack_class_columns(d: Difficulty, n_classes: int, packed: PackedArrays) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from hardsight.data.samples import Samples
 from hardsight.reporting.formatting import format_line
 from hardsight.reporting.outlier_values import find_rare, is_missing_rare, is_numeric, usual_range
-from hardsight.reporting.report.examples import is_shown_as_text, sample_text
+from hardsight.reporting.report.examples import has_texts_of_parts, is_shown_as_text, sample_text
 from hardsight.reporting.report.thumbnails import PIXELATED, brightness_range, encode_image
 from hardsight.reporting.review.packing import PackedArrays, compact_codes, compact_numbers
 
@@ -36,6 +36,9 @@ def pack_samples(samples: Samples, ranking: np.ndarray, most: int = MAX_BYTES) -
         ranking: their positions, the most important first, ``(sample,)``.
         most: bytes before compression.
     """
+    if has_texts_of_parts(samples):
+        # The page holds these texts beside the result.
+        return PackedSamples(PackedArrays(), {"kind": "parts"}, ranking[:0])
     if samples.kind == "image":
         return _pack_images(samples, ranking, most)
     return _pack_texts(samples, ranking, most) if is_shown_as_text(samples) else _pack_rows(samples, ranking, most)

@@ -97,7 +97,7 @@ class Decisions {
     return rows.map((cells, at) => {
       const name = unescapeCell(cells[id] ?? ""), row = this.rows.get(name), done = (cells[action] ?? "").trim().toLowerCase();
       const where = `row ${at + 2}, id ${oneLine(name, 40)}`;
-      if (row === undefined) throw new Error(`${where}: this result has no such sample`);
+      if (row === undefined) throw new Error(`${where}: this result has no such ${about.nouns.row}`);
       if (seen.has(row)) throw new Error(`${where}: it appears twice`);
       if (!ACTIONS.includes(done)) throw new Error(`${where}: ${oneLine(done, 40) || "nothing"} is not one of ${ACTIONS.join(", ")}`);
       const reviewed = unescapeCell(cells[given] ?? "");

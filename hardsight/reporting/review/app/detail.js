@@ -57,12 +57,14 @@ class Views {
   }
   // What a row of the list shows of a sample: its image or text, but of a table its sentence, because rows of numbers look alike.
   preview(shown, i) {
+    if (this.columns.parts?.inline) return this.columns.parts.miniature(i);
     const reason = this.reason(i);
     return reason && (!shown || shown.kind === "table") ? make("span", { class: "mini words" }, reason) : miniature(shown, "");
   }
   alt(i) {
     const { label, predicted } = this.columns;
-    return `Sample ${this.name(i)}` + (label ? `, ${about.labelName} ${labelText(label[i])}, predicted ${labelText(predicted[i])}` : "");
+    const { parts } = this.columns;
+    return `${capital(about.nouns.row)} ${this.name(i)}` + (parts ? `, ${parts.text(i)}` : "") + (label ? `, ${about.labelName} ${labelText(label[i])}, predicted ${labelText(predicted[i])}` : "");
   }
   verdict(i) {
     const { label, predicted, cause } = this.columns;
@@ -140,12 +142,12 @@ class Views {
     const rows = this.columns.copies?.of(i) ?? [];
     if (!rows.length) return null;
     const more = rows.length > COPIES_SHOWN ? `, ${COPIES_SHOWN} of them shown` : "";
-    return this.tiles(`${plural(rows.length, "other sample")} of this set of copies${more}`, i, rows.slice(0, COPIES_SHOWN));
+    return this.tiles(`${plural(rows.length, `other ${about.nouns.row}`, `other ${about.nouns.rows}`)} of this set of copies${more}`, i, rows.slice(0, COPIES_SHOWN));
   }
   tiles(title, i, rows) {
     const tiles = rows.map((row) => {
       const place = make("span", { class: "place" });
-      this.source.sample(row).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
+      this.source.sample(row).then((shown) => place.replaceChildren(this.columns.parts?.inline ? this.columns.parts.miniature(row) : miniature(shown, "")), () => {});
       const other = about.classes && this.columns.label[row] !== this.columns.label[i];
       return make("li", {}, make("button", { type: "button", class: "tile", "data-row": row, "aria-label": this.alt(row) }, place,
         make("span", { class: other ? "other" : "" }, make("bdi", {}, this.columns.label ? labelText(this.columns.label[row]) : this.name(row)))));
@@ -153,7 +155,7 @@ class Views {
     return make("section", { "aria-label": title }, make("h3", {}, title), make("ul", { class: "near" }, ...tiles));
   }
   async chosen(i) {
-    const { label, predicted, suggested, p_suggested } = this.columns;
+    const { label, predicted, suggested, p_suggested, parts } = this.columns;
     const [shown, near] = await Promise.all([this.source.sample(i).catch(() => null), this.neighbours(i).catch(() => null)]);
     const said = label ? make("p", { class: "said" },
       make("span", {}, `${oneLine(about.labelName, 40)} `, make("b", {}, make("bdi", {}, labelText(label[i])))),
@@ -161,9 +163,9 @@ class Views {
       suggested && suggested[i] !== label[i] ? make("span", {}, "suggested ", make("b", {}, make("bdi", {}, labelText(suggested[i]))), ` p ${chance(p_suggested[i])}`) : null,
       badge(this.decisions.get(i))) : badge(this.decisions.get(i));
     return [
-      make("h2", { id: "chosen" }, make("bdi", { class: "id" }, ...breakable(this.name(i)))), said,
-      this.reason(i) ? make("p", { class: "why" }, make("bdi", {}, this.reason(i))) : null,
-      make("div", { class: "shown", "data-kind": shown?.kind ?? "none" }, fullView(shown, this.alt(i)), make("div", { class: "reading" }, this.facts(i), this.ledgerSection(i), this.predictions(i))),
+      make("h2", { id: "chosen" }, parts?.inline ? make("bdi", { class: "word" }, parts.text(i)) : null, " ", make("bdi", { class: "id" }, ...breakable(this.name(i)))), said,
+      this.reason(i) ? make("p", { class: "why" }, make("bdi", {}, this.reason(i))) : null, parts?.section(i),
+      make("div", { class: "shown", "data-kind": shown?.kind ?? "none" }, parts?.inline || (parts && !shown) ? null : fullView(shown, this.alt(i)), make("div", { class: "reading" }, this.facts(i), this.ledgerSection(i), this.predictions(i))),
       this.copies(i), near,
     ].filter(Boolean);
   }

@@ -9,6 +9,7 @@ class Filters {
     this.label = null;
     this.decided = "";
     this.copies = "";
+    this.sample = "";
     this.causes = new Set(about.causes.keys());
     this.ranges = {};
     this.text = "";
@@ -26,6 +27,7 @@ class Filters {
       const { label } = this.columns;
       for (let i = 0; i < found.length; i++) if (hits[label[i]]) found[i] = 1;
     }
+    this.columns.parts?.mark(wanted, found);
     await this.source.search(wanted, found);
     // Unless another search has begun in the meantime.
     if (this.text === wanted) this.found = found;
@@ -43,7 +45,11 @@ class Filters {
       const values = this.columns[name];
       filterMask(pass, (i) => values[i] >= low && values[i] <= high);
     }
-    const { copies } = this.columns;
+    const { copies, parts } = this.columns;
+    if (this.sample) {
+      const wanted = parts.samplesCalled(this.sample);
+      filterMask(pass, (i) => wanted[parts.code[i]]);
+    }
     if (this.copies) filterMask(pass, (i) => (this.copies === "any" ? copies.has(i) : copies.contradicts(i)));
     if (this.decided) {
       const { byRow } = this.decisions, wanted = this.decided;
@@ -59,7 +65,7 @@ class Filters {
     order = Uint32Array.from({ length: about.n }, (_, i) => i);
     if (name !== "given") {
       const sortable = (column) => Float64Array.from(column, (v) => (Number.isNaN(v) ? -Number.MAX_VALUE : v));
-      const values = sortable(name === "copies" ? this.columns.copies.order() : this.columns[name]), error = sortable(this.columns.error);
+      const values = sortable(this.columns[name].order?.() ?? this.columns[name]), error = sortable(this.columns.error);
       order.sort((a, b) => values[b] - values[a] || error[b] - error[a] || a - b);
     }
     this.orders.set(name, order);

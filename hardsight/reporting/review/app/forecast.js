@@ -47,8 +47,8 @@ class Forecast {
     if (relabelled)
       parts.push(`Of ${plural(relabelled, "label")} changed, expect ${whole(putRight)} put right, ${whole(spoilt)} spoilt (right before the change) and `
         + `${whole(stillWrong)} still wrong${unknown ? `; ${grouped(unknown)} get a label of unknown probability` : ""}.`);
-    if (dropped) parts.push(`Of ${plural(dropped, "sample")} dropped, expect ${whole(dropped - droppedRight)} with a wrong label and ${whole(droppedRight)} with a right one.`);
-    const keeping = kept ? `Of ${plural(kept, "sample")} kept, expect ${whole(keptWrong)} with a wrong label.` : "";
+    if (dropped) parts.push(`Of ${countRows(dropped)} dropped, expect ${whole(dropped - droppedRight)} with a wrong label and ${whole(droppedRight)} with a right one.`);
+    const keeping = kept ? `Of ${countRows(kept)} kept, expect ${whole(keptWrong)} with a wrong label.` : "";
     if (!parts.length) return keeping;
     parts.push(`Wrong labels in all: about ${whole(this.before)} before, ${whole(this.before - removed)} after${unknown ? ", without those of unknown probability" : ""}.`);
     if (spoilt > putRight) parts.push("This spoils more labels than it puts right.");
@@ -60,7 +60,7 @@ class Forecast {
   table() {
     const rows = [...this.effects.values()].sort((a, b) => b.samples - a.samples);
     if (!rows.length) return null;
-    const heads = ["given label", "becomes", "samples", "wrong before", "wrong after", "right ones lost"];
+    const heads = ["given label", "becomes", about.nouns.rows, "wrong before", "wrong after", "right ones lost"];
     const body = rows.slice(0, EFFECTS_SHOWN).map((effect) => this.effectRow(effect)), more = rows.length - body.length;
     return make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((name, at) => make("th", { scope: "col", class: at > 1 ? "n" : null }, name)))),
       make("tbody", {}, ...body, more > 0 ? make("tr", {}, make("td", { colspan: 6 }, `… ${grouped(more)} more`)) : null));

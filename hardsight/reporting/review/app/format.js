@@ -48,9 +48,14 @@ function percent(p) {
   return p > 0.99 ? ">\u00a099 %" : p < 0.01 ? "<\u00a01 %" : `${Math.round(100 * p)} %`;
 }
 
-function plural(count, noun) {
-  return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
+function plural(count, noun, several = `${noun}s`) {
+  return `${grouped(count)} ${count === 1 ? noun : several}`;
 }
+
+// A number of rows with what they are called: samples, or parts of samples such as tokens.
+const countRows = (count) => plural(count, about.nouns.row, about.nouns.rows);
+
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 // Creates an element with attributes and children. Strings become text, never markup.
 function make(tag, attributes = {}, ...children) {

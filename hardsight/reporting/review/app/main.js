@@ -1,6 +1,6 @@
 // The application: filters change the list, the keyboard chooses samples and decides.
 
-const NAMES = { p_wrong: "P(label wrong)", p_outlier: "P(outlier)", p_strange: "P(strange)", copies: "sets of copies", given: "order given" };
+const NAMES = { p_wrong: "P(label wrong)", p_outlier: "P(outlier)", p_strange: "P(strange)", copies: "sets of copies", parts: `wrong labels per ${about.nouns.sample}`, given: "order given" };
 
 function alarm(text) {
   const place = byId("alarm");
@@ -21,6 +21,7 @@ async function start() {
   readTheme();
   const columns = await unpackArrays("columns", about.columns);
   columns.idTexts = new Pieces(columns, "ids");
+  if (columns.sample_of) columns.parts = new Parts(columns);
   if (columns.copy_set) columns.copies = new Copies(columns.copy_set, columns.label);
   let source = about.served ? new ServerSource() : new EmptySource();
   const currentSource = { sample: (i) => source.sample(i), search: (t, f) => source.search(t, f), nearest: (i) => source.nearest(i) };
@@ -70,6 +71,7 @@ async function restore(decisions, keeper) {
 
 function describeOrder(name) {
   if (name === "given") return "In the order given.";
+  if (name === "parts") return `${capital(about.nouns.samples)} with the most ${about.lossOnly ? "error" : "doubt"} first.`;
   const first = name === "copies" ? "Copies with different labels first, then large sets" : `Highest ${NAMES[name] ?? name} first`;
   return name === "error" ? `${first}.` : `${first}; ties by error.`;
 }
@@ -102,8 +104,15 @@ class App {
     this.choose(this.list.rows[0] ?? -1);
     this.progress();
   }
-  // A link may name an order and a cause: #order=p_wrong, #cause=strange.
+  // Lists the parts of one sample alone, in the order given.
+  listSample(name) {
+    byId("sample").value = this.filters.sample = name;
+    byId("order").value = "given";
+    this.filter();
+  }
+  // A link may name an order, a cause and a sample whose parts are listed: #order=p_wrong, #cause=strange, #sample=12.
   follow(wanted) {
+    if (wanted.has("sample") && byId("sample")) byId("sample").value = this.filters.sample = wanted.get("sample");
     const order = wanted.get("order"), cause = about.causes.indexOf(wanted.get("cause"));
     if ([...byId("order").options].some((option) => option.value === order)) byId("order").value = order;
     if (cause < 0) return;
@@ -113,7 +122,7 @@ class App {
   fillChoices() {
     const { columns } = this;
     // The first is the order in which the page opens.
-    const orders = ["p_wrong", "p_outlier", "error", "hardness", "p_strange", ...about.factors, "bias", "variance", "copies"].filter((name) => columns[name]);
+    const orders = ["p_wrong", "p_outlier", "error", "hardness", "p_strange", ...about.factors, "bias", "variance", "copies", "parts"].filter((name) => columns[name]);
     byId("order").append(...[...orders, "given"].map((name) => make("option", { value: name }, NAMES[name] ?? name)));
     if (about.classes) byId("label")?.append(...labelOptions());
     else byId("by-label")?.remove();
@@ -127,6 +136,7 @@ class App {
       this.typing = setTimeout(async () => { await this.filters.search(value); this.filter(); }, 120);
     });
     on("label", "change", (event) => { this.filters.label = event.target.value === "" ? null : Number(event.target.value); this.filter(); });
+    on("sample", "input", (event) => { this.filters.sample = event.target.value.trim(); this.filter(); });
     on("decided", "change", (event) => { this.filters.decided = event.target.value; this.filter(); });
     on("copies", "change", (event) => { this.filters.copies = event.target.value; this.filter(); });
     on("causes", "change", () => {
@@ -153,6 +163,8 @@ class App {
     on("detail", "click", (event) => {
       const tile = event.target.closest("[data-row]");
       if (tile) this.choose(Number(tile.dataset.row));
+      const sample = event.target.closest("[data-sample]");
+      if (sample) this.listSample(sample.dataset.sample);
     });
     document.addEventListener("keydown", (event) => this.key(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readTheme(); this.map?.repaint(); for (const plot of this.plots) plot.draw(); });
@@ -163,7 +175,7 @@ class App {
   }
   clear() {
     this.filters.clear();
-    for (const id of ["search", "label", "decided", "copies"]) if (byId(id)) byId(id).value = "";
+    for (const id of ["search", "label", "sample", "decided", "copies"]) if (byId(id)) byId(id).value = "";
     for (const box of byId("causes")?.querySelectorAll("input") ?? []) box.checked = true;
     this.filter();
   }
@@ -174,7 +186,7 @@ class App {
     this.list.show(rows);
     this.map?.update(rows);
     for (const plot of this.plots) plot.update(mask);
-    byId("count").textContent = `${grouped(rows.length)} of ${plural(about.n, "sample")}`;
+    byId("count").textContent = `${grouped(rows.length)} of ${countRows(about.n)}`;
     if (rows.length && this.list.at() < 0) this.choose(rows[0]);
     else if (rows.length) this.list.select(this.chosen);
   }
@@ -245,7 +257,7 @@ class App {
   progress() {
     const counts = this.decisions.counts(), all = this.decisions.byRow.size;
     const parts = ACTIONS.filter((action) => counts[action]).map((action) => `${grouped(counts[action])} ${action}`);
-    byId("progress").textContent = all ? `${grouped(all)} of ${grouped(about.n)} decided: ${parts.join(", ")}` : `${plural(about.n, "sample")}, none decided yet`;
+    byId("progress").textContent = all ? `${grouped(all)} of ${grouped(about.n)} decided: ${parts.join(", ")}` : `${countRows(about.n)}, none decided yet`;
     byId("undo").disabled = !this.decisions.past.length;
     byId("redo").disabled = !this.decisions.future.length;
   }
@@ -275,6 +287,8 @@ class App {
     if (event.key === "Escape" && typing) { byId("list").focus(); return; }
     if (typing) return;
     const inList = event.target === byId("list") || event.target === document.body;
+    const sideways = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (inList && sideways && this.columns.parts) { event.preventDefault(); this.choose(this.columns.parts.step(this.chosen, sideways) ?? -1); return; }
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: this.list.page(), PageUp: -this.list.page(), Home: -Infinity, End: Infinity };
     if (inList && event.key in steps) { event.preventDefault(); this.move(steps[event.key]); return; }
     if (!byId("single").checked) return;

@@ -51,7 +51,7 @@ class Histogram extends Plot {
     this.now = this.counted(mask);
     this.ends.show();
     const shown = this.now.reduce((a, b) => a + b, 0);
-    this.canvas.setAttribute("aria-label", `Histogram of ${this.title}: ${plural(shown, "sample")} shown, from ${number(this.range[0])} to ${number(this.range[1])}`);
+    this.canvas.setAttribute("aria-label", `Histogram of ${this.title}: ${countRows(shown)} shown, from ${number(this.range[0])} to ${number(this.range[1])}`);
     this.draw();
   }
   draw() {
@@ -92,7 +92,7 @@ class BiasVariance extends Plot {
     this.rows = rows;
     for (const ends of this.ends) ends.show();
     const binned = rows.length > MOST_POINTS;
-    this.canvas.setAttribute("aria-label", `Map of bias and variance of ${plural(rows.length, "sample")}${binned ? ", as density" : ""}, coloured by cause. Drag to filter, click to choose.`);
+    this.canvas.setAttribute("aria-label", `Map of bias and variance of ${countRows(rows.length)}${binned ? ", as density" : ""}, coloured by cause. Drag to filter, click to choose.`);
     this.repaint();
   }
   // Samples are painted once; the ring and the selection are drawn over them.

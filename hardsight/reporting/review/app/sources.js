@@ -41,7 +41,7 @@ class EmbeddedSource {
   }
   async sample(i) {
     const at = this.place[i];
-    if (at < 0) return null;
+    if (at < 0 || this.kind === "parts") return null;
     if (this.kind === "text") return { kind: "text", text: this.texts.text(at), leftOut: this.arrays.left_out[at] };
     if (this.kind === "table")
       return { kind: "table", values: this.columns.map((c) => tableValue(c, at)), leftOut: this.about.left_out };
@@ -51,7 +51,7 @@ class EmbeddedSource {
   }
   // Marks the samples whose text or words contain the text.
   mark(text, found) {
-    if (this.kind === "image") return;
+    if (this.kind === "image" || this.kind === "parts") return;
     const lists = this.kind === "text" ? [{ hits: lowerTexts(this.texts).map((t) => t.includes(text)) }]
       : this.columns.filter((c) => c.words).map((c) => ({ values: c.values, hits: lowerTexts(c.kinds).map((k) => k.includes(text)) }));
     for (let i = 0; i < found.length; i++) {
@@ -122,8 +122,8 @@ function miniature(shown, alt) {
 // The full view of a sample.
 function fullView(shown, alt) {
   if (!shown) return make("p", { class: "empty" }, about.contents || about.served?.samples
-    ? "This sample did not fit into the page: hardsight serve shows all."
-    : "Pass the samples to the review to see their content.");
+    ? `This ${about.nouns.row} did not fit into the page: hardsight serve shows all.`
+    : about.nouns.row === about.nouns.sample ? "Pass the samples to the review to see their content." : "Pass the samples to the review to see more.");
   if (shown.kind === "image") return make("img", { class: "whole" + (shown.pixelated ? " pixels" : ""), src: shown.url, alt });
   if (shown.kind === "text") {
     const text = make("div", { class: "text", dir: "auto" }, lines(shown.text));

@@ -49,7 +49,7 @@ class Together {
   }
   tell() {
     const changes = this.changes(), changed = changes.length, { rows } = this.app.list, listed = rows.length;
-    byId("all-listed").textContent = `${plural(listed, "sample")} ${listed === 1 ? "is" : "are"} listed.`;
+    byId("all-listed").textContent = `${countRows(listed)} ${listed === 1 ? "is" : "are"} listed.`;
     const forecast = new Forecast(this.app.columns, changes), table = forecast.table();
     byId("all-forecast").textContent = forecast.describe();
     byId("all-by-class").replaceChildren(...(table ? [table] : []));
@@ -59,6 +59,6 @@ class Together {
   apply() {
     const changes = this.changes();
     this.app.decisions.step(changes);
-    byId("said").textContent = `Decided for ${plural(changes.length, "sample")}; Z takes it back`;
+    byId("said").textContent = `Decided for ${countRows(changes.length)}; Z takes it back`;
   }
 }

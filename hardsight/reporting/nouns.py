@@ -1,0 +1,27 @@
+"""What the rows of a result and the samples that they belong to are called."""
+
+from typing import NamedTuple
+
+from hardsight.difficulty.result import Difficulty
+from hardsight.reporting.formatting import format_line, pluralize
+
+# What has the parts of a kind, where "sample" would be vague.
+_WHOLES = {"token": "sentence", "box": "image", "mask": "image", "segment": "recording"}
+
+
+class Nouns(NamedTuple):
+    """Nouns in the singular and the plural."""
+
+    row: str
+    rows: str
+    sample: str  # what a row is a part of; the same as ``row`` if rows are whole samples
+    samples: str
+
+
+def nouns_of(d: Difficulty) -> Nouns:
+    """Return what the rows of a result and its samples are called: token and sentence, say; both "sample" without parts."""
+    if d.sample is None:
+        return Nouns("sample", "samples", "sample", "samples")
+    part = format_line(d.run.part_name or "part", 40)
+    whole = _WHOLES.get(part, "sample")
+    return Nouns(part, pluralize(part), whole, pluralize(whole))

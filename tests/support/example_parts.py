@@ -1,0 +1,34 @@
+"""Results whose rows are parts of samples, made without training."""
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.sparse as sp
+
+import hardsight as hs
+from hardsight.data.labelled_parts import Parts, as_parts
+from hardsight.difficulty.result import Difficulty
+from support.random_results import posterior_result
+
+SENTENCE = ("Anna", "met", "Boris", "in", "New", "York", "<b>&", "today")
+
+
+def of_tokens(sentences: int = 12) -> tuple[Difficulty, hs.Samples]:
+    """Sentences of eight tokens, the words of each followed by its number, so that a text can be found."""
+    texts = [f"{word}{i}" for i in range(sentences) for word in SENTENCE]
+    return _with_parts(Parts.of(np.repeat([f"s{i}" for i in range(sentences)], len(SENTENCE)), kind="token", text=texts))
+
+
+def of_labels(samples: int = 12) -> tuple[Difficulty, hs.Samples]:
+    """Samples with three named parts each."""
+    names = np.tile(["cat", "dog", "outdoors"], samples)
+    return _with_parts(Parts.of(np.repeat(np.arange(samples), 3), names, kind="label"))
+
+
+def _with_parts(parts: Parts) -> tuple[Difficulty, hs.Samples]:
+    n = len(parts)
+    d, _ = posterior_result(n)
+    features = sp.csr_array((np.ones(n, np.float32), (np.arange(n), np.arange(n) % 5)), shape=(n, 5))
+    samples = hs.Samples(features=features, labels=d.labels, classes=d.classes, ids=np.arange(n), kind="array")
+    run = replace(d.run, part_name=parts.kind)
+    return replace(d, ids=parts.ids, sample=parts.sample, part=parts.name, run=run), as_parts(samples, parts)
