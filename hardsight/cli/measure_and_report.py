@@ -36,6 +36,7 @@ def measure_and_report(
     roles: Sequence[str] | None = (),
     note: "Callable[[Difficulty], str] | None" = None,
     leaks: "pd.DataFrame | None" = None,
+    more_commands: Sequence[tuple[str, str]] = (),
     **options: Any,
 ) -> "Difficulty":
     """Measure samples, write the result and its pages into a folder, and print a summary.
@@ -48,6 +49,7 @@ def measure_and_report(
             :func:`hardsight.cli.closing.next_commands`.
         note: returns a text about the result, to be printed below the summary.
         leaks: copies across the samples and a test set, written as leaks.csv; None: no test set was named.
+        more_commands: commands to name after those that make sense for the result, with what they do.
     """
     from hardsight.cli.closing import next_commands, print_closing
     from hardsight.cli.summary import print_summary
@@ -71,7 +73,8 @@ def measure_and_report(
         print_summary(result, hardest=hardest, seconds=seconds, console=console)
         if note is not None:
             console.print(f"\n{note(result)}", markup=False)
-        print_closing(files, next_commands(result, out, source, roles, has_review="review" in files), console)
+        commands = next_commands(result, out, source, roles, has_review="review" in files)
+        print_closing(files, [*commands, *more_commands], console)
     return result
 
 

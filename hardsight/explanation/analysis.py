@@ -172,10 +172,14 @@ def _get_difficulty(
     """Return the difficulty of the samples, in their order.
 
     Raises:
-        InputError: it belongs to other samples or other labels.
+        InputError: it is no result, or belongs to other samples or other labels.
     """
     if difficulty is None:
         return measure(samples, learner=learner, folds=folds, repeats=repeats, seed=seed)
+    if not isinstance(difficulty, Difficulty):
+        raise InputError(
+            f"difficulty must be the result of hs.measure or hs.load. Got {type(difficulty).__name__}: pass weights as weights=…"
+        )
     if difficulty.loss_only or difficulty.regression != samples.regression:
         raise InputError("difficulty must be of the same kind of labels as these: measure these samples")
     d = difficulty.select(samples.ids)

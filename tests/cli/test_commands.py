@@ -155,6 +155,7 @@ def test_demo_judges_itself_and_can_be_run_again(tmp_path):
     result = run("demo", "--data", "wine", "--out", tmp_path, "--quiet")
     assert result.exit_code == 0, result.output
     assert "18 flipped labels" in result.output
+    assert "hardsight measure YOUR.csv --label COLUMN" in result.output
     before = (tmp_path / "difficulty.parquet").read_bytes()
     again = run("measure", tmp_path / "wine.csv", "--label", "y", "--out", tmp_path, "--quiet")
     assert again.exit_code == 0, again.output

@@ -13,6 +13,11 @@ from hardsight.cli.output import lock_folder
 if TYPE_CHECKING:
     from hardsight.difficulty.result import Difficulty
 
+_YOUR_DATA = (
+    ("hardsight measure YOUR.csv --label COLUMN", "your own table"),
+    ("hardsight measure YOUR_PHOTOS", "your own photos, one folder per class"),
+)
+
 
 @main.command(short_help="Measure real data with known wrong labels.")
 @click.option("--data", default="digits", show_default=True, help="Data set: digits, wine or breast-cancer.")
@@ -45,4 +50,13 @@ def demo(data: str, flip: float, out: Path, seed: int, **run: Any) -> None:
 
     note = describe_scores if len(demo_data.flipped) else None
     samples = read(demo_data.path, label="y")
-    measure_and_report(samples, source=demo_data.path, out=out, seed=seed, roles=("--label", "y"), note=note, **run)
+    measure_and_report(
+        samples,
+        source=demo_data.path,
+        out=out,
+        seed=seed,
+        roles=("--label", "y"),
+        note=note,
+        more_commands=_YOUR_DATA,
+        **run,
+    )
