@@ -178,7 +178,8 @@ def _get_difficulty(
         return measure(samples, learner=learner, folds=folds, repeats=repeats, seed=seed)
     if not isinstance(difficulty, Difficulty):
         raise InputError(
-            f"difficulty must be the result of hs.measure or hs.load. Got {type(difficulty).__name__}: pass weights as weights=…"
+            f"difficulty must be a result. Got {type(difficulty).__name__}: pass weights as weights=…, or a result of "
+            "hs.measure or hs.load"
         )
     if difficulty.loss_only or difficulty.regression != samples.regression:
         raise InputError("difficulty must be of the same kind of labels as these: measure these samples")

@@ -232,7 +232,7 @@ def test_difficulty_is_found_by_id_and_may_hold_more():
     with pytest.raises(InputError, match="measured with other labels"):
         hs.explain(x[at], y[at[::-1]], d, "balanced", ids=ids[at], effect=False, dynamics=False)
     with pytest.raises(
-        InputError, match="difficulty must be the result of hs.measure or hs.load. Got ndarray: pass weights"
+        InputError, match=r"difficulty must be a result\. Got ndarray: pass weights"
     ):
         hs.explain(x[at], y[at], np.ones(120))
     with pytest.raises(InputError, match="no sample has the id"):

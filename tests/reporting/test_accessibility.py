@@ -1,4 +1,4 @@
-"""Pages under axe-core in a real browser: contrast, names and roles of controls, structure; wide and narrow, light and dark."""
+"""Pages under axe-core in a real browser: contrast, names and roles of controls; wide and narrow, light and dark."""
 
 from dataclasses import replace
 from pathlib import Path
