@@ -231,9 +231,7 @@ def test_difficulty_is_found_by_id_and_may_hold_more():
     np.testing.assert_array_equal(found.difficulty.error, d.error[at])
     with pytest.raises(InputError, match="measured with other labels"):
         hs.explain(x[at], y[at[::-1]], d, "balanced", ids=ids[at], effect=False, dynamics=False)
-    with pytest.raises(
-        InputError, match=r"difficulty must be a result\. Got ndarray: pass weights"
-    ):
+    with pytest.raises(InputError, match=r"difficulty must be a result\. Got ndarray: pass weights"):
         hs.explain(x[at], y[at], np.ones(120))
     with pytest.raises(InputError, match="no sample has the id"):
         hs.explain(x[at], y[at], d, "balanced", effect=False, dynamics=False)
