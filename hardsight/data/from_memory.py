@@ -1,6 +1,6 @@
 """Conversion of data in memory: arrays, frames, lists, tensors and datasets."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, get_args
 
@@ -17,6 +17,7 @@ from hardsight.data.from_arrays import convert_array
 from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_items, to_frame
 from hardsight.data.from_frames import convert_frame, convert_series
 from hardsight.data.from_ids import convert_ids
+from hardsight.data.from_label_sets import LabelSets, find_label_sets
 from hardsight.data.image_decoding import encode_images
 from hardsight.data.images import find_encoder
 from hardsight.data.labels import EncodedLabels, Task, encode_labels
@@ -40,18 +41,24 @@ def to_samples(
     embedding: Any = "auto",
     unlabelled: str = "drop",
     merge_spellings: bool = False,
+    labels: Sequence[str] | None = None,
+    label_separator: str | None = None,
 ) -> Samples:
     """Convert data in memory to samples; see :meth:`hardsight.Samples.of` for arguments and errors."""
     if isinstance(X, Samples):
         return X
     # An iterator can be read only once.
     y, ids, groups, weights = (list(each) if isinstance(each, Iterator) else each for each in (y, ids, groups, weights))
+    args = Arguments(X, y, ids, groups, weights, label, text)
+    sets = find_label_sets(args, labels, label_separator, merge_spellings=merge_spellings)
+    if sets is not None:
+        return _convert_label_sets(sets, args, embedding, unlabelled)
     faults = Faults()
     embedding, decoded = load_embedding(embedding)
     if _are_pillow_images(X) and (encoder := find_encoder(embedding)) is not None:
         X, decoded, vectors = encode_images(X, [f"in row {row}" for row in range(len(X))], encoder)
         embedding = embedding if vectors is None else vectors
-    raw = _read_arguments(Arguments(X, y, ids, groups, weights, label, text), embedding, faults)
+    raw = _read_arguments(args._replace(X=X), embedding, faults)
     raw.notices[:0] = decoded
     name, whole = label or raw.label_name or "label", raw
     n, labelled = count_rows(raw.features), None
@@ -68,17 +75,17 @@ def to_samples(
     per_sample = PerSample(np.arange(count_rows(raw.features)), None, None)
     with faults.collect():
         per_sample = raw.check_columns(merge_spellings=merge_spellings)
-    labels = _read_labels(raw.y, per_sample.ids, task, name, merge_spellings, faults)
-    if labels is None or faults.messages:
+    encoded = _read_labels(raw.y, per_sample.ids, task, name, merge_spellings, faults)
+    if encoded is None or faults.messages:
         with faults.collect():
             check_features(whole if keep_others else raw, embedding)
         faults.raise_all()
         raise AssertionError("labels are missing without a fault")
-    prepared = prepare_features(whole if keep_others else raw, labels, embedding, labelled if keep_others else None)
+    prepared = prepare_features(whole if keep_others else raw, encoded, embedding, labelled if keep_others else None)
     samples = Samples(
         features=prepared.features,
-        labels=labels.values,
-        classes=labels.classes,
+        labels=encoded.values,
+        classes=encoded.classes,
         ids=per_sample.ids,
         kind=prepared.kind,
         groups=per_sample.groups,
@@ -87,9 +94,34 @@ def to_samples(
         weights=per_sample.weights,
         integers=raw.integers,
         label_name=name,
-        notices=(*raw.notices, *labels.notices, *prepared.notices),
+        notices=(*raw.notices, *encoded.notices, *prepared.notices),
     )
     return split_samples(samples, whole.ids, labelled) if labelled is not None and keep_others else samples
+
+
+def _convert_label_sets(sets: LabelSets, args: Arguments, embedding: Any, unlabelled: str) -> Samples:
+    """Return the parts of samples with several labels each.
+
+    Raises:
+        InputError: as in :func:`to_samples`.
+    """
+    if unlabelled == "predict":
+        raise InputError(
+            "unlabelled='predict' is for one label per sample, and these have several: leave it out, or measure one label"
+        )
+    whole = to_samples(
+        sets.X,
+        sets.strata(),
+        ids=args.ids,
+        groups=args.groups,
+        weights=args.weights,
+        task="classification",
+        label=sets.name,
+        text=args.text,
+        embedding=embedding,
+        unlabelled=unlabelled,
+    )
+    return sets.split(whole)
 
 
 def _are_pillow_images(X: Any) -> bool:

@@ -6,7 +6,7 @@ do on samples; parts of one sample are only never on both sides of a split, and 
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,12 +32,17 @@ class Parts:
         kind: what a part is called, in the singular: "token", "box", "label".
         text: the piece of its sample's text that each part is, ``(part,)`` str objects, such as the words of a sentence;
             pages then show a sample as running text. None: parts have no text.
+        whole: the samples, if their parts have no features of their own: the labels of a text that has several. The features
+            of the parts are then the rows of their samples in it.
+        names: with ``whole``, the names that parts may have, ``(name,)``.
     """
 
     sample: np.ndarray
     name: np.ndarray
     kind: str = "part"
     text: np.ndarray | None = None
+    whole: "Samples | None" = None
+    names: np.ndarray | None = None
 
     @classmethod
     def of(cls, sample: Any, name: Any = None, *, kind: str = "part", text: Any = None) -> "Parts":
@@ -85,6 +90,36 @@ def _as_texts(text: Any, parts: int, kind: str) -> np.ndarray:
     if len(texts) != parts or not all(isinstance(each, str) for each in texts):
         raise InputError(f"text must be one string per {kind}: {parts:,} strings")
     return np.array(texts, dtype=object)
+
+
+class Layout(NamedTuple):
+    """Where the parts of samples that share their features are in a matrix of samples and names."""
+
+    whole: "Samples"  # the samples that have parts
+    row: np.ndarray  # of each part's sample, (part,)
+    column: np.ndarray  # of each part's name, (part,)
+    part: np.ndarray  # the part of each sample and name, (sample, name) int64; -1 if there is none
+    first: np.ndarray  # the first part of each sample, (sample,)
+    names: list[Any]  # of the columns
+
+    @classmethod
+    def of(cls, samples: "Samples") -> "Layout":
+        """Return the layout of parts.
+
+        Raises:
+            ValueError: the rows of these samples are no parts, or have features of their own.
+        """
+        parts = samples.parts
+        if parts is None or parts.whole is None or parts.names is None:
+            raise ValueError("whole")
+        used, first, row = np.unique(samples.features, return_index=True, return_inverse=True)
+        row = row.reshape(-1)
+        whole = parts.whole if len(used) == len(parts.whole) else parts.whole.take(used)
+        order = np.argsort(parts.names)
+        column = order[np.searchsorted(parts.names, parts.name, sorter=order)]
+        part = np.full((len(used), len(parts.names)), -1, dtype=np.int64)
+        part[row, column] = np.arange(len(row))
+        return cls(whole, row, column, part, first, parts.names.tolist())
 
 
 def as_parts(samples: "Samples", parts: Parts) -> "Samples":

@@ -82,7 +82,7 @@ def _refuse_one_hot(y: Any, name: str) -> None:
         )
     raise InputError(
         f"label {name!r} must be one value per sample. Got rows of {matrix.shape[1]} zeros and ones, several labels per "
-        "sample: measure one of them at a time, [row[0] for row in y]"
+        "sample: pass them to hs.measure, or take one of them at a time, [row[0] for row in y]"
     )
 
 

@@ -1,6 +1,6 @@
 """The samples that are measured: stable ids, features, labels as codes, and the numbers that learners read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -89,6 +89,8 @@ class Samples:
         embedding: Any = "auto",
         unlabelled: str = "drop",
         merge_spellings: bool = False,
+        labels: Sequence[str] | None = None,
+        label_separator: str | None = None,
     ) -> "Samples":
         """Make samples from data in memory.
 
@@ -105,7 +107,9 @@ class Samples:
                 - a Hugging Face dataset: one text column, an image column or numbers;
                 - None, for samples known by their ids alone, which :class:`hardsight.Loop` trains on, or with ``embedding``;
                 - Samples, which are returned unchanged.
-            y: labels, ``(sample,)``, or the name of the label's column in ``X``.
+            y: labels, ``(sample,)``, or the name of the label's column in ``X``. Several labels per sample: zeros and ones
+                ``(sample, label)``, NaN where a label was not asked for (array, frame with a column per label, sparse
+                matrix), or lists of labels. Rows are then parts, one per sample and label, with the classes "no" and "yes".
             ids: names of the samples, ``(sample,)`` int or str, unique; or a column's name. By default the index of a
                 frame or Series if it holds unique integers or text, else 0, 1, 2, … with a notice.
             groups: samples of one group are always on the same side of a split, ``(sample,)`` hashable; or a column's name.
@@ -124,6 +128,8 @@ class Samples:
                 raises an error.
             merge_spellings: whether classes, and groups, that differ only in case, blanks, invisible characters or the
                 encoding of letters are one, in their most frequent spelling. Otherwise a notice names them.
+            labels: columns of ``X`` with zeros and ones, one per label, of samples with several labels.
+            label_separator: what stands between the labels of a text that holds several, such as ";" in "dog;cat".
 
         Raises:
             InputError: data that cannot be used; the message names the column, row or argument, and the fix.
@@ -146,6 +152,8 @@ class Samples:
             embedding=embedding,
             unlabelled=unlabelled,
             merge_spellings=merge_spellings,
+            labels=labels,
+            label_separator=label_separator,
         )
 
     def __len__(self) -> int:
@@ -170,6 +178,11 @@ class Samples:
             weights=None if self.weights is None else self.weights[rows],
             parts=None if self.parts is None else self.parts.take(rows),
         )
+
+    @property
+    def whole(self) -> "Samples | None":
+        """The samples whose features all of their parts share, if rows are such parts; see :class:`Parts`."""
+        return None if self.parts is None else self.parts.whole
 
     @cached_property
     def matrix(self) -> np.ndarray:

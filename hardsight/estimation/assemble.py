@@ -32,12 +32,12 @@ from hardsight.measures.bias_variance import Decomposition
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
 
-_NO_EVIDENCE = (
+NO_EVIDENCE = (
     "Held-out models and neighbours predict the labels no better than the class shares do. For want of evidence no label "
     "is doubted, and the noise factor of the ledger is zero."
 )
 # Below it, trust in the ledger is written as 100 %.
-_SMALL_UNRELIABILITY = 0.005
+SMALL_UNRELIABILITY = 0.005
 # With more classes, the matrix of transitions would be the largest part of the result.
 _MAX_TRANSITION_CLASSES = 1_000
 # With more, their covariance would take longer than training.
@@ -172,7 +172,7 @@ def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
         second = result.held_out.control_variate_estimate(job.loss)
         adjusted = second.error
         info = AdjustedInfo(gain=to_json(second.gain), gain_se=to_json(second.gain_se), why=second.reason)
-    run = replace(_run_info(job, result, labels), adjusted=info)
+    run = replace(run_info(job, result, labels), adjusted=info)
     return assemble(
         result.held_out,
         run,
@@ -187,7 +187,8 @@ def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
     )
 
 
-def _run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
+def run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
+    """Return the record of a run, without what is estimated of the labels."""
     samples, learner = job.samples, job.learner
     ended_early = result.repeats < job.plan.repeats
     end = f", ended after {result.repeats}: {result.stop_reason}" if ended_early else ""
@@ -218,7 +219,7 @@ def _add_label_model(run: RunInfo, account: Ledger, labels: Tensor) -> RunInfo:
     model = account.label_model
     return replace(
         run,
-        notices=run.notices if model.informative else (*run.notices, _NO_EVIDENCE),
+        notices=run.notices if model.informative else (*run.notices, NO_EVIDENCE),
         transition=model.mean_transition().tolist() if len(model.prior) <= _MAX_TRANSITION_CLASSES else None,
         class_shares=model.mean_shares().tolist(),
         class_sizes=torch.bincount(labels, minlength=len(model.prior)).tolist(),
@@ -233,7 +234,7 @@ def _add_trust(
     certain = None if posterior is None else posterior.evidence.in_small_class
     unreliability = ledger_unreliability(account.p_wrong, consensus, held_out.labels, certain)
     # Without a doubted label there is nothing to act on.
-    if unreliability < _SMALL_UNRELIABILITY or not bool((account.p_wrong > 0.5).any()):
+    if unreliability < SMALL_UNRELIABILITY or not bool((account.p_wrong > 0.5).any()):
         return run
     trust = 1 - unreliability
     return replace(run, notices=(*run.notices, describe_trust(trust)), ledger_trust=trust)

@@ -7,6 +7,7 @@ import numpy as np
 from hardsight.copies.chance import equal_by_chance
 from hardsight.copies.sets import CopySets, add_near_copies, find_exact_copies, things
 from hardsight.data import Samples
+from hardsight.data.labelled_parts import Layout
 from hardsight.resampling.plan import block_codes
 from hardsight.validation import format_option
 
@@ -37,6 +38,8 @@ def find_blocks(samples: Samples, duplicates: str) -> Blocks:
             "together"; but as "apart" if so many samples are equal that they are different samples rather than copies
             (:func:`hardsight.copies.chance.equal_by_chance`), or labelled parts, which repeat as words do.
     """
+    if samples.whole is not None:
+        return _find_of_whole(samples, duplicates)
     if duplicates == "apart" or (duplicates == "auto" and samples.parts is not None):
         return _without_copies(samples, "apart", [])
     copies = find_exact_copies(samples)
@@ -57,6 +60,17 @@ def find_blocks(samples: Samples, duplicates: str) -> Blocks:
     notice = _describe_near(samples, copies) if near else _describe_exact(samples, n_equal)
     codes = block_codes(len(samples), samples.groups, things(copies.codes))
     return Blocks(codes, copies.codes, "near" if near or duplicates == "near" else "together", [notice])
+
+
+def _find_of_whole(samples: Samples, duplicates: str) -> Blocks:
+    """Return the blocks of parts that share their sample's features; copies are parts of one name."""
+    layout = Layout.of(samples)
+    found = find_blocks(layout.whole, duplicates)
+    copy_set = None
+    if found.copy_set is not None:
+        of_sample = found.copy_set[layout.row]
+        copy_set = np.where(of_sample >= 0, of_sample * len(layout.names) + layout.column, -1)
+    return found._replace(codes=found.codes[layout.row], copy_set=copy_set)
 
 
 def _without_copies(samples: Samples, duplicates: str, notices: list[str]) -> Blocks:

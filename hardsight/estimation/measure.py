@@ -4,8 +4,10 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from hardsight.difficulty.result import Difficulty
+from hardsight.errors import InputError
 from hardsight.estimation.assemble import assemble_run
 from hardsight.estimation.job import apply_calibration, plan_job, tune_training_length
+from hardsight.estimation.label_sets import assemble_label_sets
 from hardsight.estimation.learner_comparison import compare_learners
 from hardsight.estimation.request import Estimate, Execution, MeasureOptions, Request, as_samples, check_options
 from hardsight.estimation.true_labels import infer_true_labels
@@ -43,7 +45,10 @@ def measure(
     Args:
         X: the samples: an array ``(sample, …)``, a DataFrame, tensors, strings, a map-style torch Dataset, a Hugging Face
             dataset, or :class:`Samples`. With :class:`Loop`, also None or ids, for data that only the loop reads.
-        y: the labels ``(sample,)``, or the name of their column in ``X``; None if ``X`` holds them.
+        y: the labels ``(sample,)``, or the name of their column in ``X``; None if ``X`` holds them. Several labels per
+            sample are zeros and ones ``(sample, label)``, NaN where a label was not asked for, or lists of labels: one model
+            learns all of them, and a row of the result is a sample's label, "no" or "yes", with the id "sample/label".
+            :meth:`Difficulty.by_sample` adds them up.
         learner: a name (``hardsight.learners.LEARNERS``), "auto", an estimator with ``fit`` and ``predict``,
             :class:`Network`, :class:`Loop`, :class:`ForestOOB`, :class:`Ridge` or :class:`HuggingFace`. "auto" is the small
             networks, and a few short trainings choose their length first (``estimate``). For tables, gradient boosting,
@@ -84,7 +89,9 @@ def measure(
             "loss", if samples have nothing to predict but a loss, such as texts of a language model. ``label``: the label's
             name in tables and reports. ``text``: the column of a DataFrame that holds the texts to measure. ``embedding``:
             how texts and images become numbers. ``merge_spellings``: whether classes that differ only in case, blanks or the
-            encoding of letters are one. ``unlabelled``: what to do with samples without a label. See :meth:`Samples.of`.
+            encoding of letters are one. ``unlabelled``: what to do with samples without a label.
+            ``labels``: columns of zeros and ones, one per label. ``label_separator``: what stands between the labels of a
+            text that holds several, such as ";". See :meth:`Samples.of`.
             ``witness``: what something that never saw these labels says of the samples, such as a zero-shot model, rules, an
             older model or another annotator. It is evidence for ``p_wrong`` and ``suggested``, and how much it counts is
             estimated (:mod:`hardsight.attribution.label_noise.independent_witness`). An array ``(sample, class)`` of
@@ -120,6 +127,8 @@ def measure(
     ).checked()
     witness = data.pop("witness", None)
     samples = as_samples(X, learner, data, y=y, ids=ids, groups=groups, weights=weights)
+    if samples.whole is not None and witness is not None:
+        raise InputError("witness is for one label per sample, and these have several: leave it out")
     witnesses = witnesses_of(witness, samples, X, y, request)
     job = replace(plan_job(samples, request), independent_witnesses=tuple(witnesses))
     runner = job.make_runner()
@@ -129,5 +138,7 @@ def measure(
         result = runner.run(job.plan, job.stop_rule(), on_progress, job.make_checkpoint())
     job = apply_calibration(job, result.calibration)
     runner = replace(runner, learner=job.learner, calibrate=False)
+    if samples.whole is not None:
+        return assemble_label_sets(job, result, runner)
     labels = infer_true_labels(job, result.held_out, runner)
     return replace(assemble_run(job, result, labels), unlabelled=predict_unlabelled(job, runner))

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hardsight.data import Samples
+from hardsight.data.labelled_parts import Layout
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
 from hardsight.learners.forest_oob import ForestOOB
 from hardsight.resampling.budget import Budget, choose_layout
-from hardsight.resampling.plan import Plan, check_class_sizes, check_rounds, small_classes, split_seed
+from hardsight.resampling.plan import Plan, Round, check_class_sizes, check_rounds, small_classes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
 from hardsight.validation import check_int, format_option
 
@@ -117,9 +118,23 @@ def make_plan(
     n_blocks = int(blocks.max()) + 1
     if folds is not None and n_blocks < folds:
         raise InputError(f"folds must be {n_blocks} or less, the number of samples (or groups). Got {folds}")
-    rounds = splitter.split(labels, blocks, split_seed(seed))
+    rounds = draw_rounds(splitter, samples, blocks, seed)
     check_rounds(rounds, labels, blocks, samples.classes, least=1 if isinstance(splitter, LeaveOneOut) else 2)
     return Plan(rounds, blocks, len(rounds), seed)
+
+
+def draw_rounds(splitter: Splitter, samples: Samples, blocks: np.ndarray, seed: int) -> list[Round]:
+    """Draw the splits, stratified by the labels; of samples with several labels, by each sample's rarest one.
+
+    Args:
+        seed: of the run.
+    """
+    stream = split_seed(seed)
+    if samples.whole is None:
+        return splitter.split(None if samples.classes is None else samples.labels, blocks, stream)
+    layout = Layout.of(samples)
+    rounds = splitter.split(layout.whole.labels, blocks[layout.first], stream)
+    return [Round(each.fold[layout.row], each.n_models) for each in rounds]
 
 
 def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None, list[str]]:
@@ -129,6 +144,8 @@ def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None,
     """
     if samples.classes is None:
         return None, []
+    if samples.whole is not None:
+        return _find_small_labels(samples, plan)
     small = np.flatnonzero(small_classes(plan.rounds, samples.labels, plan.blocks, len(samples.classes)))
     if not len(small):
         return None, []
@@ -137,6 +154,24 @@ def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None,
         f"Too few samples to tell whether the label is right, in {named}. Models that predict them never saw their class."
     )
     return np.isin(samples.labels, small), [notice]
+
+
+def _find_small_labels(samples: Samples, plan: Plan) -> tuple[np.ndarray | None, list[str]]:
+    """Return the parts of labels that too few samples have, or too few have not, ``(part,)``, and a notice."""
+    layout = Layout.of(samples)
+    small, named = np.zeros(len(samples), dtype=bool), list[str]()
+    for column, name in enumerate(layout.names):
+        parts = np.flatnonzero(layout.column == column)
+        rounds = [Round(each.fold[parts], each.n_models) for each in plan.rounds]
+        few = small_classes(rounds, samples.labels[parts], plan.blocks[parts], 2)
+        small[parts] = few[samples.labels[parts]]
+        if few.any():
+            named.append(f"{name!r} ({int(samples.labels[parts].sum()):,} of {len(parts):,} samples)")
+    if not named:
+        return None, []
+    more = f" and {len(named) - _CLASSES_NAMED} more" if len(named) > _CLASSES_NAMED else ""
+    notice = f"Too few samples to judge all of these labels: {', '.join(named[:_CLASSES_NAMED])}{more}."
+    return small, [notice]
 
 
 def name_classes(codes: np.ndarray, labels: np.ndarray, classes: tuple[Any, ...]) -> str:

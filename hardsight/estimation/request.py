@@ -1,6 +1,6 @@
 """The arguments of :func:`hardsight.measure` other than the data, and their checks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import partial
@@ -34,6 +34,8 @@ class DataOptions(TypedDict, total=False):
     embedding: Any  # how texts and images become numbers; "auto" by default
     unlabelled: str  # samples whose label is missing: "drop" (default), "predict" or "refuse"
     merge_spellings: bool  # whether classes that differ only in case, blanks or the encoding of letters are one
+    labels: Sequence[str] | None  # columns of zeros and ones, of samples with several labels
+    label_separator: str | None  # what stands between the labels of a text that holds several
 
 
 class MeasureOptions(DataOptions, total=False):

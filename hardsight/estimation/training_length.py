@@ -17,12 +17,13 @@ from hardsight.attribution.label_noise import class_prior
 from hardsight.data import Samples
 from hardsight.errors import HardsightError, InputError
 from hardsight.estimation.paired_losses import is_significant, mean_and_error
+from hardsight.estimation.plan import draw_rounds
 from hardsight.estimation.runner import Runner
 from hardsight.learners import Learner, OnProgress, TunableLength, capabilities_of
 from hardsight.learners.network.network import format_length
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
-from hardsight.resampling.plan import Plan, Round, check_rounds, small_classes, split_seed
+from hardsight.resampling.plan import Plan, Round, check_rounds, small_classes
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
 
 FOLDS = 5
@@ -183,17 +184,22 @@ def _search(
 
 def _draw_samples(samples: Samples, blocks: np.ndarray, seed: int) -> tuple[Samples, np.ndarray]:
     """Return the samples of a pilot and their block codes: a subsample if there are more than ``MAX_SAMPLES``."""
-    if len(samples) <= MAX_SAMPLES:
+    most = MAX_SAMPLES
+    if samples.parts is not None and samples.parts.names is not None:
+        # All labels of a sample are learned at once.
+        most *= len(samples.parts.names)
+    if len(samples) <= most:
         return samples, blocks
-    rows = subsample(samples, blocks, np.random.default_rng(seed))
+    rows = subsample(samples, blocks, np.random.default_rng(seed), most)
     return samples.take(rows), np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
 
 
-def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw about ``MAX_SAMPLES`` samples in whole blocks, each class in proportion; return their rows, ascending.
+def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator, most: int | None = None) -> np.ndarray:
+    """Draw about ``MAX_SAMPLES`` samples, or ``most``, in whole blocks, each class in proportion; return their rows, ascending.
 
     ``FOLDS`` blocks of every class are drawn, or all that it has, even if that makes more samples.
     """
+    most = MAX_SAMPLES if most is None else most
     strata = np.zeros(len(samples), dtype=np.int64) if samples.regression else samples.labels
     stratum, block = np.unique(np.stack([strata, blocks]), axis=1)
     order = np.lexsort((rng.random(len(block)), stratum))
@@ -204,7 +210,7 @@ def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator) ->
     first = np.argsort(rank, kind="stable")
     size = np.bincount(blocks)[first].cumsum()
     drawn = np.zeros(len(rank), dtype=bool)
-    drawn[first] = (size <= MAX_SAMPLES) | (rank[first] == 0)
+    drawn[first] = (size <= most) | (rank[first] == 0)
     return np.flatnonzero(drawn[blocks])
 
 
@@ -231,7 +237,7 @@ def make_pilot_plan(samples: Samples, blocks: np.ndarray, seed: int) -> Plan:
         InputError: a training part would have a single class.
     """
     labels = None if samples.regression else samples.labels
-    [round_] = KFold(min(FOLDS, int(blocks.max()) + 1), 2).split(labels, blocks, split_seed(seed))[:1]
+    [round_] = draw_rounds(KFold(min(FOLDS, int(blocks.max()) + 1), 2), samples, blocks, seed)[:1]
     if samples.classes is not None:
         small = small_classes([round_], samples.labels, blocks, len(samples.classes))
         round_ = Round(np.where(small[samples.labels], -1, round_.fold).astype(np.int32), round_.n_models)

@@ -61,22 +61,25 @@ def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabel
     if request.refine is None and not labels_look_wrong(posterior):
         none["why"] = f"fewer than {MIN_WRONG:.0%} of the labels look wrong"
         return _describe(job, info, posterior, none)
-    learner = weightable_learner(request.learner, job.learner, samples)
+    refined = refine_labels(refine_request(job, runner), posterior)
+    return _describe(job, info, refined.posterior, refined.info, refined.notices)
+
+
+def refine_request(job: Job, runner: Runner) -> RefineRequest:
+    """Return what later rounds of a run need; its plan allows for such."""
+    request = job.request
+    learner = weightable_learner(request.learner, job.learner, job.samples)
     assert learner is not None
     checkpoint = request.execution.checkpoint
-    refined = refine_labels(
-        RefineRequest(
-            runner=replace(runner, learner=learner, user_record=None),
-            splitter=job.splitter,
-            blocks=job.plan.blocks,
-            n_rounds=refinement.n_rounds,
-            seed=request.seed,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-            progress=request.progress,
-        ),
-        posterior,
+    return RefineRequest(
+        runner=replace(runner, learner=learner, user_record=None),
+        splitter=job.splitter,
+        blocks=job.plan.blocks,
+        n_rounds=job.refinement.n_rounds,
+        seed=request.seed,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        progress=request.progress,
     )
-    return _describe(job, info, refined.posterior, refined.info, refined.notices)
 
 
 def _read_features(job: Job) -> LabelInfo:

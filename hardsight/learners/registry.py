@@ -5,11 +5,13 @@ A new named learner is a function with the decorator :func:`hardsight.learners.p
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from inspect import signature
 from pkgutil import iter_modules
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +20,7 @@ from hardsight.data.conversion import is_from
 from hardsight.errors import InputError, first_line
 from hardsight.learners import presets
 from hardsight.learners.base import Learner, capabilities_of
+from hardsight.learners.label_sets import learn_labels
 from hardsight.learners.lightning import LightningModel
 from hardsight.learners.network.network import Network
 from hardsight.learners.network.rotation import count_axes
@@ -56,6 +59,13 @@ def choose(learner: Any, samples: Samples) -> tuple[Learner, str]:
     Raises:
         InputError: an unknown name (the message lists the known ones), or an object that cannot learn.
     """
+    if samples.whole is not None:
+        # One output per label.
+        assert samples.parts is not None
+        assert samples.parts.names is not None
+        whole = replace(samples.whole, classes=tuple(samples.parts.names.tolist()))
+        chosen, reason = choose(learner, replace(whole, weights=None if samples.weights is None else np.ones(len(whole))))
+        return learn_labels(chosen, samples, by_name=isinstance(learner, str)), reason
     if samples.kind == "ids" and not samples.numeric and not capabilities_of(learner).reads_ids:
         raise InputError(
             "X is missing: pass the samples, or numbers that describe them (embedding=…), or train on their ids by your own "

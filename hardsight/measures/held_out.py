@@ -130,6 +130,13 @@ class HeldOut:
     def _blocks(self, rows: int) -> Iterator[slice]:
         return row_blocks(rows, self.classes or 1)
 
+    def take(self, rows: Int64[Tensor, " row"]) -> "HeldOut":
+        """Return the views of some samples, in that order."""
+        taken = HeldOut(self.labels[rows], self.classes, self.in_sample, loss_only=self.loss_only)
+        for name, values in taken.state().items():
+            values.copy_(self.state()[name][rows])
+        return taken
+
     def merge(self, other: "HeldOut") -> None:
         """Add the views of another record of the same samples."""
         for mine, theirs in zip(self._all_moments().values(), other._all_moments().values(), strict=True):

@@ -23,7 +23,8 @@ class TrainingData(NamedTuple):
     """All samples, on the device."""
 
     inputs: Tensor  # (sample, …)
-    targets: Tensor  # (sample,)
+    # (sample,), or of several labels per sample (sample, 2 · label): the weight of having each, then that of not having it.
+    targets: Tensor
     weights: Tensor | None = None  # float64, (sample,), or separate ones of each member (member, sample); None: all 1
 
 
@@ -31,7 +32,7 @@ class Batch(NamedTuple):
     """One batch of every member."""
 
     inputs: Tensor  # (member, row, …)
-    targets: Tensor  # class codes, or standardised float targets; (member, row)
+    targets: Tensor  # class codes, or standardised float targets; (member, row), or weights (member, row, 2 · label)
     weights: Tensor | None  # float32, with mean 1 over each member's training part, (member, row); None: all 1
     rows: Tensor  # positions of the samples, (member, row)
 
@@ -77,6 +78,11 @@ class Batches:
                 raise LearnerError("all samples of a member's training part have weight 0: give more samples weight")
 
     @property
+    def several_labels(self) -> bool:
+        """Whether samples have several labels."""
+        return self.targets.ndim == 2
+
+    @property
     def clip(self) -> float:
         """Standardised inputs are clipped to ± this."""
         return _CLIP if self.standardize else math.inf
@@ -107,7 +113,7 @@ class Batches:
             x = torch.stack([self.augment(*each) for each in zip(x, self.augment_generators, strict=True)])
         if self.standardize:
             x = self._standardize(x, self.mean[:, None], self.inverse_scale[:, None])
-        y = self.targets.index_select(0, flat).view(rows.shape)
+        y = self.targets.index_select(0, flat).view(*rows.shape, *self.targets.shape[1:])
         if self.regression:
             y = ((y - self.target_mean[:, None]) / self.target_scale[:, None]).float()
         if self.weights is None:

@@ -46,6 +46,7 @@ class EngineRequest(NamedTuple):
     device: Device
     augmented: bool  # whether batches are augmented
     stacked_steps: int  # number of steps of whole stacks in the plan
+    several_labels: bool = False  # whether samples have several labels
 
 
 def choose_engine(name: str, request: EngineRequest) -> Engine:
@@ -97,6 +98,8 @@ def _native_engine(request: EngineRequest) -> tuple[Engine | None, str]:
         return None, "numba is not installed (pip install 'hardsight[fast]')"
     if request.device.torch_device.type != "cpu" or request.device.precision != "float32":
         return None, "it works on the CPU in float32"
+    if request.several_labels:
+        return None, "samples have several labels"
     if request.augmented:
         return None, "batches are augmented"
     program = read_program(request.net, request.inputs.shape[1:])

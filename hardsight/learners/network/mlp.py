@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from hardsight.learners.network.batches import Batch
 
@@ -98,10 +99,15 @@ def mean_loss_and_gradient(
 ) -> tuple[Float32[Tensor, " member"], Float32[Tensor, "member class row"]]:
     """Return the weighted mean loss and its gradient, which overwrites the scores.
 
-    The loss is cross-entropy for class codes and squared error for float targets.
+    The loss is cross-entropy for class codes, squared error for float targets, and the mean over labels of that of each for
+    the weights of several labels.
     """
     rows, target, sample_weight = scores.shape[2], batch.targets, batch.weights
-    if target.is_floating_point():
+    if target.ndim == 3:
+        having, lacking = target.mT.chunk(2, dim=1)
+        losses = (having * softplus(-scores) + lacking * softplus(scores)).mean(1, keepdim=True)
+        gradient = scores.sigmoid_().mul_(having + lacking).sub_(having).div_(rows * scores.shape[1])
+    elif target.is_floating_point():
         gradient = scores.sub_(target[:, None])
         losses = gradient.square()
         gradient.mul_(2 / rows)

@@ -161,9 +161,21 @@ class Network:
 
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
+        return self.fit_predict_targets(samples, plan, on_progress)
+
+    def fit_predict_targets(
+        self, samples: Samples, plan: Plan, on_progress: OnProgress, targets: np.ndarray | None = None
+    ) -> Iterator[Predictions]:
+        """Train and predict as :meth:`fit_predict` does, also several labels per sample.
+
+        Args:
+            targets: weights of several labels, float32 ``(sample, 2 · label)``: those of having each, then of not having it;
+                both 0 where that is not known. The labels of ``samples`` are then not read, and predictions are the logits
+                ``(row, label)``. None: one label per sample.
+        """
         key = (self, samples)
         if key not in plan.cache:
-            plan.cache[key] = self._prepare(samples, plan)
+            plan.cache[key] = self._prepare(samples, plan, targets)
         prepared: _Prepared = plan.cache[key]
         if prepared.engine.obstacle:
             message = f"members are trained one after another: {prepared.engine.obstacle}"
@@ -197,12 +209,13 @@ class Network:
             for rows, is_train in ((torch.from_numpy(part), is_train) for part, is_train in parts)
         ]
 
-    def _prepare(self, samples: Samples, plan: Plan) -> "_Prepared":
+    def _prepare(self, samples: Samples, plan: Plan, targets: np.ndarray | None = None) -> "_Prepared":
         """Return what all parts of a plan have in common."""
         self.device.check_available()
         rotated = rotate(samples.matrix, adaptive=self.optimizer.name == "adamw") if self.rotates(samples) else None
         inputs = self._inputs(samples) if rotated is None else as_tensor(rotated.inputs)
         outputs = 1 if samples.classes is None else len(samples.classes)
+        outputs = outputs if targets is None else targets.shape[1] // 2
         width = inputs[0].numel()
         scale = 1.0 if rotated is None else rotated.scale
         make_net = self.make_net or (lambda: build_perceptron(width, self.hidden, outputs, scale))
@@ -228,12 +241,13 @@ class Network:
             self.device,
             augmented=self.augment is not None,
             stacked_steps=steps * math.ceil(whole_plan.n_models / members_at_once),
+            several_labels=targets is not None,
         )
         engine = choose_engine(self.engine, request)
         device = self.device.torch_device
         data = TrainingData(
             inputs.to(device),
-            torch.from_numpy(samples.labels).to(device),
+            torch.from_numpy(samples.labels if targets is None else targets).to(device),
             None if samples.weights is None else torch.from_numpy(samples.weights).to(device),
         )
         standardize = self.standardize and rotated is None

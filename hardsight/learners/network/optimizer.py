@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.base import OnProgress
@@ -162,12 +163,17 @@ def train_sequential(batch: MemberBatch, evaluate: Evaluate[T]) -> Generator[T, 
 def predict_rows(
     predict: Predict, index: int, rows: Int64[Tensor, " row"], data: Batches, device: Device
 ) -> Float64[Tensor, " row *class"]:
-    """Return a member's log-probabilities or targets for some rows; in float32 whatever the precision of training."""
+    """Return a member's log-probabilities or targets for some rows; in float32 whatever the precision of training.
+
+    Of several labels per sample, they are the logits of each.
+    """
     with device.matmul_precision(exact=True):
         parts = [predict(data.select_inputs(index, part)).double() for part in torch.split(rows, _PREDICT_ROWS)]
     out = torch.cat(parts)
     if data.regression:
         return (out.squeeze(1) * data.target_scale[index] + data.target_mean[index]).cpu()
+    if data.several_labels:
+        return out.cpu()
     warn_of_probabilities(out, "the network")
     return out.log_softmax(1).cpu()
 
@@ -179,8 +185,11 @@ def _member_dropout(data: Batches) -> MemberDropout:
 def batch_losses(
     logits: Float32[Tensor, "member row class"], target: Tensor, weight: Tensor | None
 ) -> Float32[Tensor, " member"]:
-    """Return each member's weighted mean loss: cross-entropy for class codes, squared error for float targets."""
-    if target.is_floating_point():
+    """Return each member's weighted mean loss; see :func:`hardsight.learners.network.mlp.mean_loss_and_gradient`."""
+    if target.ndim == 3:
+        having, lacking = target.chunk(2, dim=2)
+        losses = (having * softplus(-logits) + lacking * softplus(logits)).mean(2)
+    elif target.is_floating_point():
         losses = (logits.squeeze(-1) - target).square()
     else:
         # Reductions over a last axis of ten are many times slower than over a first one.

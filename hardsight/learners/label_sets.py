@@ -1,0 +1,282 @@
+"""Learners of samples with several labels each: rows are parts, one per sample and label, that share the sample's features.
+
+A network has one output per label and is trained once for all, and so are estimators of scikit-learn that take a matrix of
+labels, such as forests. Any other learner is trained for each label separately.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import get_tags
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from hardsight.data import Samples
+from hardsight.data.from_label_sets import NO, YES
+from hardsight.data.labelled_parts import Layout
+from hardsight.errors import LearnerError
+from hardsight.learners.base import Learner, OnProgress, Predictions
+from hardsight.learners.forest_oob import ForestOOB
+from hardsight.learners.network.network import Network
+from hardsight.learners.sklearn import SklearnModel, features_of, laplace, select_rows, set_seeds, wrap_errors
+from hardsight.learners.wrapper import LearnerWrapper
+from hardsight.resampling.plan import Plan, Round
+
+
+def _parts_of(layout: Layout, rows: np.ndarray, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the parts of some samples with their log-probabilities, ``(part, 2)``.
+
+    Args:
+        rows: samples.
+        logits: of having each label, ``(row, label)``.
+    """
+    part = torch.from_numpy(layout.part[rows])
+    known = part >= 0
+    of_part = logits[known].double()
+    return part[known], torch.stack([torch.nn.functional.logsigmoid(each) for each in (-of_part, of_part)], 1)
+
+
+def _plan_of_samples(plan: Plan, layout: Layout) -> Plan:
+    """Return the plan of the samples, from that of their parts. It shares the cache."""
+    rounds = [Round(each.fold[layout.first], each.n_models) for each in plan.rounds]
+    return replace(plan, rounds=rounds, blocks=plan.blocks[layout.first])
+
+
+class _Task(NamedTuple):
+    layout: Layout
+    plan: Plan  # of the samples, all repeats
+
+
+def _task_of(samples: Samples, plan: Plan) -> _Task:
+    key = ("several labels", samples)
+    if key not in plan.cache:
+        layout = Layout.of(samples)
+        plan.cache[key] = _Task(layout, _plan_of_samples(plan, layout))
+    task: _Task = plan.cache[key]
+    return task._replace(plan=replace(task.plan.select(plan.repeat_indices, plan.model_range), in_sample=plan.in_sample))
+
+
+class NetworkOfLabels(LearnerWrapper):
+    """A network with one sigmoid output per label: the loss of a sample is the mean of those of its labels.
+
+    Weights of parts multiply their losses; a part that is not there has none.
+
+    Args:
+        network: its modules return one logit per label.
+        n_labels: number of labels.
+    """
+
+    def __init__(self, network: Network, n_labels: int) -> None:
+        super().__init__(network)
+        self.network, self.n_labels = network, n_labels
+
+    def describe(self) -> str:
+        """See :meth:`Learner.describe`."""
+        return f"{super().describe()}; one output per label"
+
+    def with_length(self, length: float) -> "NetworkOfLabels":
+        """See :meth:`TunableLength.with_length`."""
+        return NetworkOfLabels(self.network.with_length(length), self.n_labels)
+
+    def steps(self, train_size: float) -> int:
+        """See :meth:`TunableLength.steps`; the size is the number of parts, of which a sample has several."""
+        return self.network.steps(train_size / self.n_labels)
+
+    def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`."""
+        layout, own = _task_of(samples, plan)
+        key = ("targets", samples)
+        if key not in plan.cache:
+            plan.cache[key] = _weights_of_labels(samples, layout)
+        for each in self.network.fit_predict_targets(layout.whole, own, on_progress, plan.cache[key]):
+            rows, values = _parts_of(layout, each.rows.numpy(), each.values)
+            yield each._replace(rows=rows, values=values)
+
+
+def _weights_of_labels(samples: Samples, layout: Layout) -> np.ndarray:
+    """Return the weights of having each label, then of not having it, ``(sample, 2 · label)`` float32."""
+    known = layout.part >= 0
+    weight = known.astype(np.float32)
+    if samples.weights is not None:
+        weight[known] = (samples.weights / samples.weights.mean())[layout.part[known]]
+    label = np.where(known, samples.labels[layout.part], 0)
+    return np.concatenate([weight * label, weight * (1 - label)], axis=1).astype(np.float32)
+
+
+class EstimatorOfLabels(LearnerWrapper):
+    """An estimator of scikit-learn that takes a matrix of labels, ``(sample, label)``.
+
+    Args:
+        model: holds the estimator.
+    """
+
+    def __init__(self, model: SklearnModel) -> None:
+        super().__init__(model)
+        self.model = model
+        self.capabilities = replace(self.capabilities, takes_weights=False, predicts_in_sample=False)
+
+    def describe(self) -> str:
+        """See :meth:`Learner.describe`."""
+        return f"{super().describe()}; all labels at once"
+
+    def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`."""
+        layout, own = _task_of(samples, plan)
+        features = features_of(layout.whole, self.model.estimator, numbers=self.model.numbers)
+        labels = samples.labels[layout.part]
+        with threadpool_limits(1):
+            for member in own.members():
+                where = f"member {member.fold} of round {member.round}"
+                estimator = set_seeds(clone(self.model.estimator, safe=False), member.seed)
+                fit = partial(estimator.fit, select_rows(features, member.train), labels[member.train])
+                wrap_errors(fit, self.name, where)
+                x = select_rows(features, member.held_out)
+                predict = partial(_logits, estimator, x, labels.shape[1], len(member.train))
+                rows, values = _parts_of(layout, member.held_out, wrap_errors(predict, self.name, where))
+                yield Predictions(rows, values, member.round)
+                on_progress(1)
+
+
+def _logits(estimator: Any, x: Any, n_labels: int, trained_on: int) -> Tensor:
+    """Return the logits of having each label, ``(row, label)``, of an estimator fitted to a matrix of labels."""
+    if hasattr(estimator, "predict_proba"):
+        predicted = estimator.predict_proba(x)
+    else:
+        predicted = np.asarray(estimator.predict(x), dtype=np.float64)
+    if isinstance(predicted, list):
+        # One array per label, with a column per class of the training part.
+        columns = [
+            np.asarray(each)[:, list(classes).index(1)] if 1 in list(classes) else np.zeros(len(each))
+            for each, classes in zip(predicted, estimator.classes_, strict=True)
+        ]
+        predicted = np.stack(columns, axis=1)
+    predicted = np.asarray(predicted, dtype=np.float64)
+    if predicted.shape != (x.shape[0], n_labels):
+        raise LearnerError(f"it predicts shape {predicted.shape} for {x.shape[0]} samples and {n_labels} labels")
+    with np.errstate(divide="ignore"):
+        pairs = np.log(np.stack([1 - predicted, predicted], axis=-1)).reshape(-1, 2)
+    log_no, log_yes = laplace(pairs, trained_on).T
+    return torch.from_numpy((log_yes - log_no).reshape(predicted.shape))
+
+
+class LabelsApart(LearnerWrapper):
+    """A learner that is trained for each label separately, on the samples of which that label is known.
+
+    A model whose training samples all have the label, or all lack it, is not trained: its predictions follow Laplace's rule.
+
+    Args:
+        learner: learns two classes.
+        n_labels: number of labels.
+    """
+
+    def __init__(self, learner: Learner, n_labels: int) -> None:
+        super().__init__(learner)
+        self.n_labels = n_labels
+        self.capabilities = replace(self.capabilities, divisible=False, tunable_length=False)
+
+    def describe(self) -> str:
+        """See :meth:`Learner.describe`."""
+        return f"{super().describe()}; each label apart"
+
+    def n_models(self, plan: Plan) -> int:
+        """See :meth:`Learner.n_models`."""
+        return self.n_labels * super().n_models(plan)
+
+    def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`."""
+        layout = _task_of(samples, plan).layout
+        for label in range(layout.part.shape[1]):
+            # Made anew for every part of the plan: all at once would hold the features as often as there are labels.
+            task = _LabelTask.of(samples, plan, layout, label)
+            own = replace(task.plan.select(plan.repeat_indices), in_sample=plan.in_sample)
+            if own.rounds == [] or own.n_models:
+                for each in self.learner.fit_predict(task.samples, own, on_progress):
+                    yield each._replace(rows=task.parts[each.rows])
+            for each in task.constant:
+                if each.repeat in plan.repeat_indices:
+                    yield each
+                    on_progress(1)
+
+
+class _LabelTask(NamedTuple):
+    """One label of all samples."""
+
+    samples: Samples
+    plan: Plan
+    parts: Tensor  # of these samples
+    constant: list[Predictions]  # of models that have a single class to train on
+
+    @classmethod
+    def of(cls, samples: Samples, plan: Plan, layout: Layout, label: int) -> "_LabelTask":
+        known = np.flatnonzero(layout.part[:, label] >= 0)
+        parts = layout.part[known, label]
+        whole = layout.whole if len(known) == len(layout.whole) else layout.whole.take(known)
+        # Computed once for all labels, and copied only where some are not known.
+        numbers = layout.whole.matrix if whole.kind in ("table", "array") and not whole.sparse else whole.embedding
+        own = replace(
+            whole,
+            labels=samples.labels[parts],
+            classes=(NO, YES),
+            weights=None if samples.weights is None else samples.weights[parts],
+            embedding=numbers if numbers is None or whole is layout.whole or numbers is whole.embedding else numbers[known],
+        )
+        rounds, constant = [], list[Predictions]()
+        for index, each in enumerate(plan.rounds):
+            fold, n_models, predictions = _without_constant(each.fold[parts], each.n_models, own.labels, parts, index)
+            rounds.append(Round(fold, n_models))
+            constant += predictions
+        blocks = np.unique(plan.blocks[parts], return_inverse=True)[1].reshape(-1)
+        return cls(own, replace(plan, rounds=rounds, blocks=blocks, cache={}), torch.from_numpy(parts), constant)
+
+
+def _without_constant(
+    fold: np.ndarray, n_models: int, labels: np.ndarray, parts: np.ndarray, repeat: int
+) -> tuple[np.ndarray, int, list[Predictions]]:
+    """Return a round without the models whose training samples are of one class, and the predictions of these."""
+    number, predictions = np.full(n_models, -1), list[Predictions]()
+    kept = 0
+    for model in range(n_models):
+        train, held_out = labels[fold != model], np.flatnonzero(fold == model)
+        if len(np.unique(train)) == 2:
+            number[model], kept = kept, kept + 1
+            continue
+        other = -np.log(len(train) + 2)
+        log_prob = np.full((len(held_out), 2), other)
+        log_prob[:, int(train[0]) if len(train) else 0] = np.log1p(-np.exp(other))
+        predictions.append(Predictions(torch.from_numpy(parts[held_out]), torch.from_numpy(log_prob), repeat))
+    return np.where(fold >= 0, number[fold], -1).astype(np.int32), kept, predictions
+
+
+def learn_labels(learner: Learner, samples: Samples, *, by_name: bool) -> Learner:
+    """Return a learner of the parts of samples with several labels, from one of the samples.
+
+    Args:
+        learner: learns the samples.
+        samples: the parts.
+        by_name: whether the learner was chosen by its name, so that a forest may be measured by folds.
+    """
+    assert samples.parts is not None
+    assert samples.whole is not None
+    assert samples.parts.names is not None
+    n_labels = len(samples.parts.names)
+    if isinstance(learner, Network):
+        return NetworkOfLabels(learner, n_labels)
+    complete = samples.weights is None and len(samples) == n_labels * len(samples.whole)
+    if complete and by_name and isinstance(learner, ForestOOB):
+        return EstimatorOfLabels(SklearnModel(learner.forest, name="forest", numbers=learner.numbers))
+    if complete and isinstance(learner, SklearnModel) and _takes_matrix(learner.estimator):
+        return EstimatorOfLabels(learner)
+    return LabelsApart(learner, n_labels)
+
+
+def _takes_matrix(estimator: Any) -> bool:
+    """Return whether an estimator says that it takes a matrix of labels."""
+    if not isinstance(estimator, BaseEstimator):
+        return False
+    tags = get_tags(estimator)
+    return tags.classifier_tags is not None and bool(tags.classifier_tags.multi_label or tags.target_tags.multi_output)

@@ -1,0 +1,137 @@
+"""Samples with several labels: matrices, lists and delimited texts become parts; faults are named in one line."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from hardsight.data import Samples
+from hardsight.errors import InputError
+
+X = np.arange(10.0).reshape(5, 2)
+Y = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 1, 0], [0, 0, 0]])
+
+
+def as_matrix(samples):
+    """Return the labels as ``(sample, label)``, NaN where there is no part."""
+    frame = pd.DataFrame({"sample": samples.parts.sample, "name": samples.parts.name, "label": samples.labels})
+    return frame.pivot(index="sample", columns="name", values="label")
+
+
+@pytest.mark.parametrize(
+    "y",
+    [Y, Y.astype(bool), Y.tolist(), Y.astype(float), sparse.csr_array(Y), pd.DataFrame(Y, columns=[0, 1, 2])],
+    ids=["integers", "booleans", "lists", "floats", "sparse", "frame"],
+)
+def test_a_matrix_becomes_one_part_per_sample_and_label(y):
+    samples = Samples.of(X, y)
+    assert len(samples) == 15
+    assert (as_matrix(samples).to_numpy() == Y).all()
+    assert samples.classes == ("no", "yes")
+    assert samples.ids[:4].tolist() == ["0/0", "0/1", "0/2", "1/0"]
+
+
+def test_features_are_stored_once_and_groups_are_samples():
+    samples = Samples.of(X, Y)
+    assert samples.whole.features is X or (samples.whole.features == X).all()
+    assert samples.features.tolist() == np.repeat(np.arange(5), 3).tolist()
+    assert (samples.groups == samples.features).all()
+
+
+def test_lists_sets_and_separated_texts_are_the_same_labels():
+    lists = [["a", "c"], ["c"], ["a", "b"], ["b"], []]
+    texts = pd.Series(["a; c", "c", "b;a", "b;", None])
+    for labels, options in ((lists, {}), ([set(each) for each in lists], {}), (texts, {"label_separator": ";"})):
+        matrix = as_matrix(Samples.of(X, labels, **options))
+        assert matrix.columns.tolist() == ["a", "b", "c"]
+        assert (matrix.to_numpy() == Y).all()
+
+
+def test_a_column_of_a_frame_holds_lists_or_texts():
+    frame = pd.DataFrame(X, columns=["p", "q"]).assign(tags=[["a", "c"], ["c"], ["a", "b"], ["b"], []])
+    samples = Samples.of(frame, "tags")
+    assert samples.label_name == "tags"
+    assert list(samples.whole.features) == ["p", "q"]
+    assert (as_matrix(samples).to_numpy() == Y).all()
+
+
+def test_columns_of_zeros_and_ones_are_named():
+    frame = pd.DataFrame(X, columns=["p", "q"]).assign(a=Y[:, 0], b=["no", "no", "yes", "yes", "no"])
+    samples = Samples.of(frame, labels=["a", "b"])
+    assert (as_matrix(samples).to_numpy() == Y[:, :2]).all()
+    assert list(samples.whole.features) == ["p", "q"]
+
+
+def test_labels_that_were_not_asked_for_have_no_part():
+    y = Y.astype(float)
+    y[1, 0], y[4] = np.nan, np.nan
+    samples = Samples.of(X, y)
+    assert len(samples) == 11
+    assert set(samples.parts.sample.tolist()) == {0, 1, 2, 3}
+    assert "1/0" not in samples.ids
+    assert samples.notices == ("1 sample has no label 'labels': left out.",)
+
+
+def test_columns_of_labels_are_no_features():
+    frame = pd.DataFrame(X, columns=["p", "q"]).assign(a=Y[:, 0], b=Y[:, 1])
+    samples = Samples.of(frame, frame[["a", "b"]])
+    assert list(samples.whole.features) == ["p", "q"]
+    assert "'a', 'b'" in samples.notices[0]
+
+
+def test_a_frame_of_labels_is_matched_as_other_labels_are():
+    y = pd.DataFrame(Y, columns=list("abc"), index=[4, 3, 2, 1, 0])
+    with pytest.raises(InputError, match="index"):
+        Samples.of(pd.DataFrame(X), y)
+
+
+def test_constant_labels_are_left_out():
+    y = np.column_stack([Y, np.ones(5, int), np.zeros(5, int)])
+    samples = Samples.of(X, y)
+    assert samples.parts.names.tolist() == [0, 1, 2]
+    assert samples.notices == ("Labels that all samples have, or none, are left out: 3, 4.",)
+
+
+def test_doubtful_lists_have_a_notice():
+    samples = Samples.of(X, [["a", "a"], ["A"], ["b"], [], None])
+    text = " ".join(samples.notices)
+    assert "'a' (2), 'A' (1)" in text
+    assert "twice count once (row 0)" in text
+    merged = Samples.of(X, [["a", "a"], ["A"], ["b"], [], ["b"]], merge_spellings=True)
+    assert merged.parts.names.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        (np.where(Y == 1, 2, Y), {}, "one value per sample|0 or 1"),
+        (Y + (np.arange(15).reshape(5, 3) == 2), {}, "must be 0 or 1.*Got 2 in 2 .row 0."),
+        ([[], [], [], [], []], {}, "empty in every sample|one value"),
+        (np.column_stack([np.ones(5, int), np.zeros(5, int)]), {}, "one-hot|tells samples apart"),
+        (["a,b", "a", "b", "a", "c"], {"label_separator": ";"}, "pass label_separator=','"),
+        (["ab", "a", "b", "a", "c"], {"label_separator": ";"}, "leave it out"),
+        ([1, 2, 3, 4, 5], {"label_separator": ";"}, "must be text"),
+        (["a;b"] * 5, {"label_separator": ""}, "label_separator must be"),
+        ([["a"], [1, 2], ["b"], [], ["a"]], {}, "all text or all integers"),
+        (Y[:4], {}, "5 samples, 4 rows"),
+        (Y, {"unlabelled": "predict"}, "unlabelled='predict'"),
+        (np.eye(5, dtype=int), {}, "one-hot"),
+    ],
+)
+def test_faults_are_named_in_one_line(y, options, message):
+    with pytest.raises(InputError) as raised:
+        Samples.of(X, y, **options)
+    assert re.search(message, str(raised.value)), str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(["a", "nosuch"], "no column 'nosuch'"), (["a"], "two columns"), (["a", "p"], "0 or 1"), (["a", "a"], "once")],
+)
+def test_named_columns_that_do_not_fit(labels, message):
+    frame = pd.DataFrame(X, columns=["p", "q"]).assign(a=Y[:, 0], b=Y[:, 1])
+    with pytest.raises(InputError, match=message):
+        Samples.of(frame, labels=labels)

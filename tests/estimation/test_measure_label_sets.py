@@ -1,0 +1,139 @@
+"""Several labels per sample: one model for all, a ledger per label that adds up, and flipped entries found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+
+import hardsight as hs
+from hardsight.data.labelled_parts import Layout
+from hardsight.estimation.other_labels import predict_from_others
+from hardsight.learners.label_sets import EstimatorOfLabels, LabelsApart, NetworkOfLabels
+from hardsight.learners.registry import choose
+
+
+def make_data(n=150, flips=0.1, seed=0):
+    """Return features, flipped labels that depend on them, and where they are flipped."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4))
+    Y = (X[:, :3] + X[:, 3:] > 0).astype(int)
+    flipped = rng.random(Y.shape) < flips
+    return X, np.where(flipped, 1 - Y, Y), flipped
+
+
+@pytest.fixture(scope="module")
+def measured():
+    X, Y, flipped = make_data()
+    return hs.measure(X, Y, learner=hs.Network(epochs=30), folds=3, repeats=2), Y, flipped
+
+
+def test_every_entry_has_an_error_whose_ledger_adds_up(measured):
+    d, Y, _ = measured
+    assert len(d) == Y.size
+    assert (d.labels.reshape(Y.shape) == Y).all()
+    np.testing.assert_allclose(d.factors.sum(axis=1), d.error, atol=1e-9)
+    by_sample = d.by_sample()
+    np.testing.assert_allclose(by_sample["error"].sort_index(), d.error.reshape(Y.shape).sum(1))
+    assert d.run.part_name == "label"
+    assert d.run.n_models == 6
+
+
+def test_flipped_entries_are_found(measured):
+    d, _, flipped = measured
+    assert average_precision_score(flipped.ravel(), d.p_wrong) > 0.8
+    assert abs(d.p_wrong.mean() - flipped.mean()) < 0.05
+
+
+def test_a_result_is_saved_and_loaded(measured, tmp_path):
+    d = measured[0]
+    d.save(tmp_path / "d.parquet")
+    loaded = hs.Difficulty.load(tmp_path / "d.parquet")
+    assert (loaded.p_wrong == d.p_wrong).all()
+    assert (loaded.part == d.part).all()
+    d.report(tmp_path / "report.html")
+    d.review(tmp_path / "review.html")
+    d.to_csv(tmp_path / "d.csv")
+
+
+@pytest.mark.parametrize("learner", ["logistic", LogisticRegression(), RandomForestClassifier(5, random_state=0)])
+def test_missing_entries_have_no_row_and_change_no_other_label(learner):
+    X, Y, _ = make_data(60)
+    Y = Y.astype(float)
+    Y[:7, 1] = np.nan
+    d = hs.measure(X, Y, learner=learner, folds=2, repeats=2, refine=False)
+    assert len(d) == Y.size - 7
+    alone = hs.measure(X, Y[:, :2], learner=learner, folds=2, repeats=2, refine=False)
+    assert len(alone) == 2 * len(X) - 7
+
+
+def test_labels_apart_equal_one_label_at_a_time():
+    X, Y, _ = make_data(60)
+    samples = hs.Samples.of(X, Y)
+    learner, _ = choose("logistic", samples)
+    assert isinstance(learner, LabelsApart)
+    d = hs.measure(samples, learner="logistic", folds=2, repeats=2, refine=False)
+    splits = hs.measure(X, Y[:, 0], learner="logistic", folds=2, repeats=2, refine=False)
+    # Other splits: close, not equal.
+    assert np.corrcoef(d.error.reshape(Y.shape)[:, 0], splits.error)[0, 1] > 0.95
+
+
+def test_kinds_of_learners():
+    X, Y, _ = make_data(30)
+    samples = hs.Samples.of(X, Y)
+    assert isinstance(choose("network", samples)[0], NetworkOfLabels)
+    assert isinstance(choose("forest", samples)[0], EstimatorOfLabels)
+    assert isinstance(choose(RandomForestClassifier(), samples)[0], EstimatorOfLabels)
+    assert isinstance(choose(LogisticRegression(), samples)[0], LabelsApart)
+
+
+def test_a_network_of_one_known_label_per_sample_is_trained_on_that_label_alone():
+    X, Y, _ = make_data(40)
+    Y = Y.astype(float)
+    Y[:20, 0], Y[20:, 1:] = np.nan, np.nan
+    d = hs.measure(X, Y, learner=hs.Network(epochs=2), folds=2, repeats=2)
+    assert len(d) == 20 + 40
+    assert np.isfinite(d.error).all()
+
+
+def test_samples_are_never_split():
+    X, Y, _ = make_data(40)
+    layout = Layout.of(hs.Samples.of(X, Y))
+    assert layout.part.shape == Y.shape
+    assert (layout.row == np.repeat(np.arange(40), 3)).all()
+
+
+def test_rare_labels_are_not_judged():
+    X, Y, _ = make_data(60)
+    Y = np.column_stack([Y, np.arange(60) == 0])
+    d = hs.measure(X, Y, learner="logistic", folds=2, repeats=2, refine=False)
+    assert "all of these labels: 3 (1 of 60 samples)" in " ".join(d.run.notices)
+    assert d.p_wrong[d.ids == "0/3"][0] == 0
+
+
+def test_other_labels_are_evidence():
+    rng = np.random.default_rng(0)
+    first = rng.integers(2, size=400)
+    given = np.stack([first, first], 1) * 2.0 - 1
+    predicted = predict_from_others(np.zeros((400, 2)), given, np.arange(400), 0)
+    assert (np.sign(predicted) == given).all()
+    # Its own label is not read: another first label changes no prediction of it in its own fold.
+    changed = given.copy()
+    changed[0, 0] *= -1
+    again = predict_from_others(np.zeros((400, 2)), changed, np.arange(400), 0)
+    assert np.sign(again[0, 0]) == np.sign(predicted[0, 0])
+
+
+def test_a_seed_fixes_everything():
+    X, Y, _ = make_data(40)
+    frame = pd.DataFrame(X, index=[f"s{i}" for i in range(40)])
+    a, b = (hs.measure(frame, Y, learner="logistic", folds=2, repeats=2, seed=3) for _ in range(2))
+    assert (a.p_wrong == b.p_wrong).all()
+    assert a.ids[0] == "s0/0"
+
+
+def test_a_witness_is_refused():
+    X, Y, _ = make_data(20)
+    with pytest.raises(hs.InputError, match="witness"):
+        hs.measure(X, Y, learner="logistic", witness=np.zeros(20))
