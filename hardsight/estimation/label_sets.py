@@ -89,7 +89,8 @@ def assemble_label_sets(job: Job, result: RunResult, runner: Runner) -> Difficul
         for label in labels
     ]
     joined = _join(parts, [label.rows for label in labels], layout.names, run)
-    return replace(joined, samples=job.samples)
+    sum_se = result.held_out.sample_standard_error(job.loss)
+    return replace(joined, samples=job.samples, sample_error_se=None if sum_se is None else sum_se.numpy())
 
 
 def _split(job: Job, held_out: HeldOut, layout: Layout) -> list[_Label]:

@@ -195,7 +195,7 @@ def _draw_samples(samples: Samples, blocks: np.ndarray, seed: int) -> tuple[Samp
 
 
 def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator, most: int | None = None) -> np.ndarray:
-    """Draw about ``MAX_SAMPLES`` samples, or ``most``, in whole blocks, each class in proportion; return their rows, ascending.
+    """Draw about ``MAX_SAMPLES`` samples, or ``most``, in whole blocks, each class in proportion; return their rows.
 
     ``FOLDS`` blocks of every class are drawn, or all that it has, even if that makes more samples.
     """

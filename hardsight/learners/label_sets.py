@@ -189,18 +189,25 @@ class LabelsApart(LearnerWrapper):
 
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
-        layout = _task_of(samples, plan).layout
+        layout, held_out = _task_of(samples, plan).layout, dict[int, list[Predictions]]()
         for label in range(layout.part.shape[1]):
             # Made anew for every part of the plan: all at once would hold the features as often as there are labels.
             task = _LabelTask.of(samples, plan, layout, label)
             own = replace(task.plan.select(plan.repeat_indices), in_sample=plan.in_sample)
-            if own.rounds == [] or own.n_models:
-                for each in self.learner.fit_predict(task.samples, own, on_progress):
-                    yield each._replace(rows=task.parts[each.rows])
+            trained = own.rounds == [] or own.n_models
+            for each in self.learner.fit_predict(task.samples, own, on_progress) if trained else ():
+                of_parts = each._replace(rows=task.parts[each.rows])
+                if each.in_sample:
+                    yield of_parts
+                else:
+                    held_out.setdefault(each.repeat, []).append(of_parts)
             for each in task.constant:
                 if each.repeat in plan.repeat_indices:
-                    yield each
+                    held_out.setdefault(each.repeat, []).append(each)
                     on_progress(1)
+        # All labels of a sample together, so that their losses add up view by view.
+        for repeat, views in held_out.items():
+            yield Predictions(torch.cat([each.rows for each in views]), torch.cat([each.values for each in views]), repeat)
 
 
 class _LabelTask(NamedTuple):

@@ -131,7 +131,7 @@ class HeldOut:
         return row_blocks(rows, self.classes or 1)
 
     def take(self, rows: Int64[Tensor, " row"]) -> "HeldOut":
-        """Return the views of some samples, in that order."""
+        """Return the views of some samples, in that order, without the sums of their parts."""
         taken = HeldOut(self.labels[rows], self.classes, self.in_sample, loss_only=self.loss_only)
         for name, values in taken.state().items():
             values.copy_(self.state()[name][rows])

@@ -26,7 +26,7 @@ def make_data(n=150, flips=0.1, seed=0):
 @pytest.fixture(scope="module")
 def measured():
     X, Y, flipped = make_data()
-    return hs.measure(X, Y, learner=hs.Network(epochs=30), folds=3, repeats=2), Y, flipped
+    return hs.measure(X, Y, learner=hs.Network(epochs=120), folds=3, repeats=2), Y, flipped
 
 
 def test_every_entry_has_an_error_whose_ledger_adds_up(measured):
@@ -36,6 +36,7 @@ def test_every_entry_has_an_error_whose_ledger_adds_up(measured):
     np.testing.assert_allclose(d.factors.sum(axis=1), d.error, atol=1e-9)
     by_sample = d.by_sample()
     np.testing.assert_allclose(by_sample["error"].sort_index(), d.error.reshape(Y.shape).sum(1))
+    assert np.isfinite(by_sample["error_se"]).all()
     assert d.run.part_name == "label"
     assert d.run.n_models == 6
 
@@ -75,6 +76,7 @@ def test_labels_apart_equal_one_label_at_a_time():
     assert isinstance(learner, LabelsApart)
     d = hs.measure(samples, learner="logistic", folds=2, repeats=2, refine=False)
     splits = hs.measure(X, Y[:, 0], learner="logistic", folds=2, repeats=2, refine=False)
+    assert np.isfinite(d.by_sample()["error_se"]).all()
     # Other splits: close, not equal.
     assert np.corrcoef(d.error.reshape(Y.shape)[:, 0], splits.error)[0, 1] > 0.95
 
