@@ -21,7 +21,7 @@ def predict_from_others(log_odds: np.ndarray, given: np.ndarray, blocks: np.ndar
     given. It is trained on samples of other blocks. The label of a sample itself is not read.
 
     Args:
-        log_odds: held-out log-odds of having each label, ``(sample, label)``; 0 where there are none.
+        log_odds: held-out log-odds of having each label, ``(sample, label)``; 0 if it is unknown.
         given: 1 if a sample has the label, -1 if not, 0 if that is not known, ``(sample, label)``.
         blocks: codes of the samples that must stay together, ``(sample,)``.
         seed: of the run.
