@@ -24,6 +24,7 @@ from hardsight.estimation.request import Execution as Execution
 from hardsight.explanation import Explanation as Explanation
 from hardsight.explanation import explain as explain
 from hardsight.integrations import boosting as boosting
+from hardsight.integrations import labelling as labelling
 from hardsight.integrations import sklearn as sklearn
 from hardsight.integrations import skorch as skorch
 from hardsight.learners import LEARNERS as LEARNERS

@@ -52,9 +52,7 @@ _STYLE = """
 
 def layers() -> list[str]:
     """Return the packages and modules of hardsight, highest first, as the import contract lists them."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
     return next(each["layers"] for each in contracts if each["containers"] == ["hardsight"])
 
 
@@ -97,9 +95,7 @@ def _picture() -> str:
 
 
 def _steps() -> str:
-    rows = [
-        f"| {number} | {what} | `{path.removeprefix('hardsight.')}` |" for number, (what, path) in enumerate(STEPS, 1)
-    ]
+    rows = [f"| {number} | {what} | `{path.removeprefix('hardsight.')}` |" for number, (what, path) in enumerate(STEPS, 1)]
     return "\n".join(["| step | what happens | where |", "|--:|---|---|", *rows])
 
 

@@ -90,6 +90,8 @@ PAGES = (
           *_of("hardsight.integrations.boosting", "objective Objective probabilities"),
           *_of("hardsight.integrations.huggingface", "WeightedTrainer"),
           *_of("hardsight.integrations.lightning", "WeightingCallback"))),
+    ReferencePage("labelling", "Labelling tools", "round-trips.md", ("hardsight.integrations.labelling",),
+         (*_of("hardsight.integrations.labelling", "read export decisions TaskDecisions LabellingProject"),)),
     ReferencePage("explain", "Explain", "explain.md", ("hardsight.explanation",),
          ("hardsight.explanation.analysis.explain", "hardsight.explanation.Explanation")),
     ReferencePage("decisions", "Decisions", "review.md", ("hardsight.difficulty.decisions",),
@@ -112,7 +114,7 @@ PAGES = (
 
 
 # Modules whose names are called through them.
-_WITHIN = ("boosting", "plot", "sklearn", "skorch", "theory", "weights")
+_WITHIN = ("boosting", "labelling", "plot", "sklearn", "skorch", "theory", "weights")
 
 
 def documented() -> Iterator[str]:

@@ -43,13 +43,9 @@ for name, row in found.iterrows():
 
 frame = found.reset_index()
 points = frame.melt("weights", ["predicted_change", "measured_change", "clean test"], "change", "points")
-points["change"] = (
-    points["change"].map({"predicted_change": "forecast", "measured_change": "measured"}).fillna("clean test")
-)
+points["change"] = points["change"].map({"predicted_change": "forecast", "measured_change": "measured"}).fillna("clean test")
 y_axis = alt.Y("weights", sort=None, title=None)
 x_axis = alt.X("points", title="change of balanced accuracy, points")
-marks = (
-    alt.Chart(points).mark_point(filled=True, size=70).encode(x_axis, y_axis, alt.Color("change"), alt.Shape("change"))
-)
+marks = alt.Chart(points).mark_point(filled=True, size=70).encode(x_axis, y_axis, alt.Color("change"), alt.Shape("change"))
 bars = alt.Chart(frame).mark_rule().encode(alt.X("low"), alt.X2("high"), y_axis)
 (bars + marks).properties(width=460).save("before_training.svg")

@@ -54,7 +54,5 @@ print(f"  the same, with weights   {accuracy(given, weights):.1f}")
 print(f"  suggestions, unseen      {accuracy(unseen.labels):.1f}")
 print(f"  reviewed                 {after:.1f}")
 print(f"  all labels right         {best:.1f}")
-print(
-    f"the review gains {after - before:.1f} points of {best - before:.1f}, for {100 * flagged.mean():.0f} % of the work"
-)
+print(f"the review gains {after - before:.1f} points of {best - before:.1f}, for {100 * flagged.mean():.0f} % of the work")
 d.plot.map().save("label_errors.png", scale_factor=1.5)

@@ -41,6 +41,4 @@ axes = (
     alt.X("error", title="mean absolute error, other patients").scale(zero=False),
     alt.Y("trained on", sort=None, title=None),
 )
-alt.Chart(errors).mark_point(filled=True, size=60).encode(*axes).properties(width=460, height=110).save(
-    "regression.svg"
-)
+alt.Chart(errors).mark_point(filled=True, size=60).encode(*axes).properties(width=460, height=110).save("regression.svg")

@@ -1,19 +1,23 @@
 """Tables in files: one row per sample, and columns with roles."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from hardsight.data.columns import check_column_name
 from hardsight.data.formats.table import Reader
-from hardsight.data.read_options import ReadOptions
+from hardsight.data.image_tables import read_image_table
+from hardsight.data.read_options import ROLES, ReadOptions
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError
 from hardsight.validation import join_names
 
 _MAX_COLUMNS = 12
 # What messages of the library call the roles.
+_NO_ROLES: Mapping[str, str] = {}
 _ROLE_WORDS = {"id": "ids", "group": "groups"}
 
 
@@ -27,14 +31,17 @@ def read_table(place: Path, reader: Reader, options: ReadOptions, faults: Faults
         InputError: a file or data that cannot be used.
     """
 
-    def check_names(names: list[str], hint: str) -> None:
-        _check_names(place, names, options, hint, faults)
+    def check_names(names: list[str], hint: str, roles: Mapping[str, str] = _NO_ROLES) -> None:
+        _check_names(place, names, _with_roles(options, roles), hint, faults)
         faults.raise_all()
 
-    frame, notices = reader(place, options, check_names)
+    frame, notices, roles = reader(place, options, check_names)
+    options = _with_roles(options, roles)
     frame = frame.drop(columns=[name for name in options.drop if name in frame])
     if not len(frame):
         raise InputError(f"{place} has a header but no rows: pass a file with data")
+    if "image" in roles and options.text is None:
+        return read_image_table(place, frame, roles["image"], options, notices)
     samples = Samples.of(
         frame,
         options.label,
@@ -47,13 +54,19 @@ def read_table(place: Path, reader: Reader, options: ReadOptions, faults: Faults
     return replace(samples, notices=(*notices, *samples.notices))
 
 
+def _with_roles(options: ReadOptions, roles: Mapping[str, str]) -> ReadOptions:
+    """Return options in which columns that nobody named have the roles that their format gives them."""
+    given: dict[str, Any] = {role: name for role, name in roles.items() if role in ROLES and getattr(options, role) is None}
+    return replace(options, **given)
+
+
 def read_frame(place: Path, reader: Reader, options: ReadOptions) -> pd.DataFrame:
     """Read a table as a frame, with the columns that were named for roles, as far as there are such.
 
     Raises:
         InputError: a file that cannot be used.
     """
-    frame = reader(place, options, lambda names, hint: None).frame
+    frame = reader(place, options, lambda names, hint, roles=_NO_ROLES: None).frame
     if not len(frame):
         raise InputError(f"{place} has a header but no rows: pass a file with data")
     return frame

@@ -72,5 +72,5 @@ def test_what_goes_wrong_is_one_line(files):
     features = ("--features", files / "features.csv")
     assert "there is no column 'key'" in error_line("annotators", long, *COLUMNS, *features, "--id", "key")
     assert "must be a table" in error_line("annotators", files / "features.npy", *COLUMNS)
-    assert error_line("annotators", long, status=2).endswith("Missing option '--item'.")
+    assert "item is missing: name the column of the items" in error_line("annotators", long)
     assert not (files / "hardsight-results").exists()

@@ -111,7 +111,7 @@ def test_a_package_that_is_not_installed_is_one_line(monkeypatch):
     ("arguments", "message"),
     [
         (("mesure",), "No such command 'mesure'. Did you mean 'measure' or 'measures'?"),
-        (("raport",), "No such command 'raport'. Did you mean 'report'?"),
+        (("docter",), "No such command 'docter'. Did you mean 'doctor'?"),
         (("xyz",), "No such command 'xyz'.\n"),
         (("weigh", "x", "--shceme", "auto"), "'--scheme'"),
         (("measure", "x", "--lable", "y"), "'--label'"),

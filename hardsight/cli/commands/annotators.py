@@ -23,7 +23,7 @@ _MAX_PRINTED = 10
 
 @main.command(cls=SectionedCommand, short_help="Judge several annotators and their labels.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--item", type=TEXT, required=True, help="Column of the items.")
+@click.option("--item", type=TEXT, help="Column of the items; required for tables.")
 @click.option("--annotator", type=TEXT,
               help="Column of the annotators. [default: every column but that of the items is an annotator]")  # fmt: skip
 @click.option("--label", type=TEXT, help="Column of the labels; required with --annotator.")
@@ -51,14 +51,14 @@ _MAX_PRINTED = 10
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the summary.")
 @click.option("--quiet", is_flag=True, help="Show no progress bar.")
 def annotators(
-    file: Path, item: str, annotator: str | None, label: str | None, merge_spellings: bool, features: Path | None,
+    file: Path, item: str | None, annotator: str | None, label: str | None, merge_spellings: bool, features: Path | None,
     id_: str | None, learner: str, folds: int | None, repeats: int | None, out: Path, ask: int, seed: int, as_json: bool,
     quiet: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Find the true labels of items that several annotators labelled, and judge each label and each annotator.
 
     FILE is a table with one row per annotation (--item, --annotator, --label), or one row per item and one column per
-    annotator (--item alone).
+    annotator (--item alone); or a file of Label Studio, doccano (a folder of one per annotator) or argilla.
 
     With --features, models that never saw an item judge its labels, too. Writes consensus.csv, annotations.csv and
     annotators.csv into --out; with --features also what `hardsight measure` writes, with the consensus as labels.
@@ -79,7 +79,7 @@ def annotators(
     arguments: dict[str, Any] = {}
     X = None
     if features is not None:
-        X, ids = read_item_features(features, id_ or item, ReadOptions())
+        X, ids = read_item_features(features, id_ or item, ReadOptions(label=label if item is None else None))
         arguments = {"ids": ids, "learner": learner, "seed": seed, "progress": not quiet}
         arguments |= {name: value for name, value in (("folds", folds), ("repeats", repeats)) if value is not None}
     lock_folder(out)

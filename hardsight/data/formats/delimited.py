@@ -109,7 +109,7 @@ class Cells(NamedTuple):
     encoding: str
 
 
-def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = lambda names, hint: None) -> Cells:
+def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = lambda names, hint, roles=None: None) -> Cells:
     """Read the cells of a table.
 
     Args:

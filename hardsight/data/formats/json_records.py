@@ -1,12 +1,15 @@
-"""JSON: one object per line (.jsonl, .ndjson), or one document (.json) with a list of objects, or with columns."""
+"""JSON: one object per line (.jsonl, .ndjson), or one document (.json) with a list of objects, with columns, or of a
+labelling tool.
+"""
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from hardsight.data.formats.table import CheckNames, Table
+from hardsight.data.labelling.recognition import is_of_tool, parse_document
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError, first_line
 from hardsight.io.compression import decompressed_name
@@ -20,16 +23,15 @@ _MAX_SHOWN = 40
 def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     """Read a JSON file. Its types are those of the file: "01" is text, and null, or a name that is not there, is missing.
 
-    Objects in objects become columns such as "address.city".
+    Objects in objects become columns such as "address.city". A file of a labelling tool has one row per task.
 
     Raises:
         InputError: the file is not JSON of one of these forms; names the line.
     """
-    file = open_text_file(place, options.encoding)
-    document = None
-    if PurePosixPath(decompressed_name(place)).suffix.lower() == ".json":
-        document = _parse_document(file)
-    content = _parse_lines(file) if document is None else _records(document)
+    file, document, _ = read_document(place, options.encoding)
+    if is_of_tool(document):
+        return _read_tasks(file, document, options, check_names)
+    content = document if isinstance(document, list) else _records(document)
     if isinstance(content, list):
         _check_records(place, content)
         content = _flatten_records(place, content)
@@ -38,6 +40,41 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     frame = _make_frame(place, content)
     check_names([str(name) for name in frame.columns], "")
     return Table(frame, list(file.notices))
+
+
+class Document(NamedTuple):
+    """The content of a file.
+
+    Attributes:
+        file: the text.
+        content: one document, or a list of those in the lines.
+        lines: whether there is one document per line.
+    """
+
+    file: TextFile
+    content: Any
+    lines: bool
+
+
+def read_document(place: Path, encoding: str | None = None) -> Document:
+    """Parse a JSON file.
+
+    Raises:
+        InputError: it is not JSON; names the line.
+    """
+    file = open_text_file(place, encoding)
+    document = None
+    if PurePosixPath(decompressed_name(place)).suffix.lower() == ".json":
+        document = _parse_document(file)
+    return Document(file, _parse_lines(file), True) if document is None else Document(file, document, False)
+
+
+def _read_tasks(file: TextFile, document: Any, options: ReadOptions, check_names: CheckNames) -> Table:
+    project = parse_document(document, options.label)
+    check_memory(file, len(project.data.columns), _CELL_BYTES)
+    frame, notices, roles = project.table()
+    check_names([str(name) for name in frame.columns], "", roles)
+    return Table(frame, [*file.notices, *notices], roles)
 
 
 def _parse_document(file: TextFile) -> Any:

@@ -1,8 +1,9 @@
 """Folders that hold one table in several files of one type, as Spark, Dask and others write them."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote
 
 import numpy as np
@@ -67,8 +68,8 @@ def read(folder: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     if any(key.keys() != keys[0].keys() for key in keys):
         raise InputError(f"{folder} has files in folders that name different columns: write the table again")
 
-    def check_all(names: list[str], hint: str) -> None:
-        check_names([*names, *keys[0]], hint)
+    def check_all(names: list[str], hint: str, roles: Mapping[str, str] = MappingProxyType({})) -> None:
+        check_names([*names, *keys[0]], hint, roles)
 
     texts = all(reader_of(part) is delimited.read for part in parts)
     frame, counts, notices = (_read_cells if texts else _read_frames)(parts, options, check_all)

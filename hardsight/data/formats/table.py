@@ -1,8 +1,9 @@
 """What every reader of tables takes and gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
@@ -14,8 +15,24 @@ class Table(NamedTuple):
 
     frame: pd.DataFrame
     notices: list[str]  # what a user should know of how it was read
+    # Columns by the roles that the format gives them, where no other column was named: an option, or "image".
+    roles: Mapping[str, str] = MappingProxyType({})
 
 
-# Called with the names of all columns, and advice for its messages or "", as soon as the names are known; raises InputError.
-CheckNames = Callable[[list[str], str], None]
+class CheckNames(Protocol):
+    """What a reader calls as soon as the names of the columns are known."""
+
+    def __call__(self, names: list[str], hint: str, roles: Mapping[str, str] = ...) -> None:
+        """Check that all columns that were named are there.
+
+        Args:
+            names: of all columns.
+            hint: advice for messages, or "".
+            roles: as in :class:`Table`.
+
+        Raises:
+            InputError: one is missing.
+        """
+
+
 Reader = Callable[[Path, ReadOptions, CheckNames], Table]

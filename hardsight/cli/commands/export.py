@@ -1,0 +1,68 @@
+"""`hardsight export` and `hardsight decisions`: round trips with labelling tools."""
+
+from pathlib import Path
+
+import click
+
+from hardsight.cli.group import main
+from hardsight.cli.options import TEXT
+from hardsight.cli.output import result_folder
+
+_CONTROL = click.option(
+    "--label", "control", type=TEXT, metavar="NAME", help="The label that was measured, if the tasks have several."
+)
+
+
+@main.command(short_help="Write what to look at for a labelling tool.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("tasks", type=click.Path(path_type=Path))
+@_CONTROL
+@click.option("--top", type=click.IntRange(min=1), metavar="N",
+              help="Number of tasks. [default: all whose label is more likely wrong than right]")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
+              help="The file to write; for FiftyOne a folder.")  # fmt: skip
+def export(folder: Path, tasks: Path, control: str | None, top: int | None, output: Path) -> None:
+    """Write the tasks to look at, with suggested labels, in the format of the tool that they come from.
+
+    DIR is the --out of measure, or its difficulty.parquet; TASKS is what was measured: a file of Label Studio, doccano,
+    argilla or FiftyOne. The likeliest wrong label comes first.
+    """
+    from hardsight.difficulty.result import Difficulty
+    from hardsight.integrations import labelling
+    from hardsight.reporting.formatting import format_count
+
+    _check_differs(output, tasks)
+    n_tasks = labelling.export(Difficulty.load(folder), tasks, output, control=control, top=top)
+    click.echo(f"wrote {output}: {format_count(n_tasks, 'task')} to look at")
+
+
+@main.command(short_help="Read decisions made in a labelling tool.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("tasks", type=click.Path(path_type=Path))
+@_CONTROL
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The csv to write. [default: DIR/decisions.csv]")
+def decisions(folder: Path, tasks: Path, control: str | None, output: Path | None) -> None:
+    """Write the labels that were changed in a labelling tool as decisions for `hardsight apply`.
+
+    DIR is the --out of measure, or its difficulty.parquet; TASKS is what the tool exports now.
+    """
+    from hardsight.difficulty.decisions import FILE_NAME, format_decisions
+    from hardsight.difficulty.result import Difficulty
+    from hardsight.errors import InputError
+    from hardsight.integrations import labelling
+    from hardsight.io.atomic import atomic_write
+
+    target = result_folder(folder) / FILE_NAME if output is None else output
+    if output is None and target.exists():
+        raise InputError(f"{target} holds decisions already: move it away, or name another file with --output")
+    made = labelling.decisions(Difficulty.load(folder), tasks, control=control)
+    with atomic_write(target) as temporary:
+        temporary.write_text(format_decisions(made.table.reset_index()), encoding="utf-8", newline="")
+    click.echo(f"wrote {target}: {made.describe()}")
+
+
+def _check_differs(output: Path, tasks: Path) -> None:
+    from hardsight.errors import InputError
+
+    if output.exists() and tasks.exists() and output.samefile(tasks):
+        raise InputError(f"{output} is what was measured: name another file with --output")

@@ -1,0 +1,101 @@
+"""argilla: ``records.json`` as ``dataset.records.to_json`` and ``dataset.to_disk`` write it.
+
+A record has ``fields``, ``responses`` (by question, a list of values by ``user_id``) and ``suggestions`` (by question, with
+``value``, ``score`` and ``agent``). ``dataset.records.from_json`` updates the records of a dataset by their ``id``. The file
+does not say which responses were submitted and which are drafts.
+"""
+
+from copy import deepcopy
+from typing import Any
+
+import pandas as pd
+
+from hardsight.data.labelling.project import Advice, Label, LabellingProject, choose_control, find_content, unique_ids
+from hardsight.errors import InputError
+from hardsight.validation import join_names
+
+NAME = "argilla"
+_AGENT = "hardsight"
+_PARTS = ("fields", "responses", "suggestions")
+_NOT_SUBMITTED = ("draft", "discarded")
+
+
+def recognise(document: Any) -> bool:
+    """Return whether a document is a list of records."""
+    return isinstance(document, list) and bool(document) and all(map(_is_record, document))
+
+
+def _is_record(record: Any) -> bool:
+    return isinstance(record, dict) and all(isinstance(record.get(key), dict) for key in _PARTS)
+
+
+def parse(document: Any, control: str | None = None) -> LabellingProject:
+    """Return the records with the responses to one question.
+
+    Args:
+        document: a list of records.
+        control: name of the question; None: the only one that has responses.
+
+    Raises:
+        InputError: no responses that can be read, several questions, or ids that repeat.
+    """
+    notices: list[str] = []
+    ids = unique_ids(NAME, [record.get("id") for record in document], notices)
+    counts: dict[str, int] = {}
+    others: set[str] = set()
+    for record in document:
+        for question in record["responses"]:
+            values = [value for value, _ in _responses(record, question)]
+            if values and all(isinstance(value, str | int | float) for value in values):
+                counts[question] = counts.get(question, 0) + 1
+            elif values:
+                others.add(question)
+    counts = {question: count for question, count in counts.items() if question not in others}
+    if (control is None and not counts and others) or control in others:
+        raise InputError(
+            f"responses to {join_names(sorted(others), 5)} hold several values or spans per record: questions with one "
+            "label, or a rating, are read"
+        )
+    if counts or control is not None:
+        control = choose_control(NAME, "question", counts, control)
+    else:
+        control = _suggested_question(document)
+    labels = [
+        Label(number, user, value) for number, record in enumerate(document) for value, user in _responses(record, control)
+    ]
+    data = pd.DataFrame([record["fields"] for record in document]).astype(object)
+    content = find_content(data, ("text", "image"))
+    return LabellingProject(NAME, document, ids, data, control, content, tuple(labels), notices=tuple(notices))
+
+
+def _suggested_question(document: Any) -> str:
+    """Return the question that has suggestions, where nobody responded yet."""
+    return str(next((question for record in document for question in record["suggestions"]), "label"))
+
+
+def _responses(record: dict[str, Any], question: str) -> list[tuple[Any, str | None]]:
+    """Return the values and users of the responses to a question, without those known not to be submitted."""
+    responses = record["responses"].get(question) or []
+    return [
+        (each["value"], None if each.get("user_id") is None else str(each["user_id"]))
+        for each in responses
+        if isinstance(each, dict) and each.get("value") not in (None, []) and each.get("status") not in _NOT_SUBMITTED
+    ]
+
+
+def add_advice(project: LabellingProject, advice: list[Advice], version: str) -> list[dict[str, Any]]:
+    """Return the records that advice is about, in its order, with a suggestion each.
+
+    A suggestion's score is the probability of the suggested label. Fields of other kinds would need settings of the dataset.
+    Responses are left out: those in the dataset stay, and none that is newer than the file is replaced.
+    """
+    records = dict(zip(project.ids, project.document, strict=True))
+    return [_with_suggestion(project.control, records[each.id], each, version) for each in advice]
+
+
+def _with_suggestion(question: str, record: dict[str, Any], advice: Advice, version: str) -> dict[str, Any]:
+    record = {**deepcopy(record), "responses": {}}
+    if advice.label is not None:
+        score = None if advice.p_label is None else round(advice.p_label, 4)
+        record["suggestions"][question] = {"value": advice.label, "score": score, "agent": f"{_AGENT} {version}"}
+    return record

@@ -1,0 +1,73 @@
+"""Reading of labelling tools' files."""
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from hardsight.data.formats import json_records
+from hardsight.data.labelling import doccano
+from hardsight.data.labelling.project import LabellingProject
+from hardsight.data.labelling.recognition import NAMES, is_of_tool, parse_document
+from hardsight.errors import InputError, first_line
+from hardsight.io import limits
+from hardsight.io.compression import decompressed_name
+
+_SAMPLES = "samples.json"
+
+
+def read_project(path: str | Path, control: str | None = None) -> LabellingProject:
+    """Read the tasks of a labelling tool, with the labels that people gave them.
+
+    Args:
+        path: the JSON that Label Studio, doccano, argilla (``records.json``) or FiftyOne (``samples.json``, or its folder)
+            exports; or a folder with one doccano file per annotator.
+        control: the label to read, if tasks have several: a control of Label Studio, a question of argilla, a field of
+            FiftyOne.
+
+    Raises:
+        InputError: there is no such file, no tool wrote it, or its labels cannot be read.
+    """
+    place = Path(path)
+    project = find_project(place, control)
+    if project is None:
+        raise InputError(f"{place} was not written by {' or '.join(NAMES)}: pass the JSON that one of them exports")
+    return project
+
+
+def find_project(place: Path, control: str | None) -> LabellingProject | None:
+    """Return the tasks in a file, as :func:`read_project` does; None if no labelling tool wrote it.
+
+    Raises:
+        InputError: there is no such file, or its labels cannot be read.
+    """
+    place = project_file(place)
+    if place.is_dir():
+        return _read_folder(place, control)
+    if PurePosixPath(decompressed_name(place)).suffix.lower() not in json_records.SUFFIXES:
+        return None
+    try:
+        limits.check_regular_file(place)
+    except FileNotFoundError:
+        raise InputError(f"no file at {place}: check the path") from None
+    except OSError as error:
+        raise InputError(f"{place} cannot be read ({first_line(error)}): check the path") from None
+    _, document, lines = json_records.read_document(place)
+    return replace(parse_document(document, control), lines=lines) if is_of_tool(document) else None
+
+
+def project_file(place: Path) -> Path:
+    """Return the file that holds the tasks: that of a FiftyOne dataset in its folder."""
+    return place / _SAMPLES if (place / _SAMPLES).is_file() else place
+
+
+def _read_folder(folder: Path, control: str | None) -> LabellingProject | None:
+    """Return the tasks in a folder of doccano files, one per annotator; None if it holds anything else."""
+    files = sorted(folder.iterdir())
+    if not files or any(file.suffix.lower() != ".jsonl" for file in files):
+        return None
+    projects = {}
+    for file in files:
+        document = json_records.read_document(file).content
+        if not doccano.recognise(document):
+            return None
+        projects[file.stem] = doccano.parse(document, control, file.stem)
+    return doccano.merge(projects)

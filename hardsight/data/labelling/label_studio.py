@@ -1,0 +1,185 @@
+"""Label Studio: the JSON that it exports and imports.
+
+A task has ``data``, and ``annotations`` by ``completed_by`` whose ``result`` lists what was entered in each control
+(``from_name``). Of results with one value per task, ``choices``, ``rating``, ``number`` and ``taxonomy`` are read.
+See https://labelstud.io/guide/export and label_studio_sdk.converter.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+import pandas as pd
+
+from hardsight.data.labelling.project import (
+    ID_FIELD,
+    PREFIX,
+    Advice,
+    Label,
+    LabellingProject,
+    choose_control,
+    find_content,
+    unique_ids,
+)
+from hardsight.errors import InputError
+from hardsight.validation import join_examples, join_names
+
+NAME = "Label Studio"
+# By the type of a result: the key of its value.
+_VALUES = {"choices": "choices", "rating": "rating", "number": "number", "taxonomy": "taxonomy"}
+_BETWEEN_LEVELS = " / "
+
+
+def recognise(document: Any) -> bool:
+    """Return whether a document is a list of tasks."""
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(isinstance(task, dict) and isinstance(task.get("data"), dict) for task in document)
+        and any(isinstance(_annotations(task), list) for task in document)
+    )
+
+
+def parse(document: Any, control: str | None = None) -> LabellingProject:
+    """Return the tasks with their labels.
+
+    Args:
+        document: a list of tasks.
+        control: name of the control whose labels are read; None: the only one.
+
+    Raises:
+        InputError: no label that can be read, several controls, several choices of one task, or ids that repeat.
+    """
+    notices: list[str] = []
+    results = list(_results(document))
+    readable = [each for each in results if each.kind in _VALUES and not each.of_region]
+    counts: dict[str, int] = {}
+    for each in readable:
+        counts[each.control] = counts.get(each.control, 0) + 1
+    _refuse_unreadable(results, counts, control)
+    ids = [task["data"].get(ID_FIELD, task.get("id")) for task in document]
+    names = unique_ids(NAME, ids, notices)
+    if not counts and control is None:
+        # Nothing is labelled yet, which is said where labels are needed.
+        control, chosen = "label", []
+    else:
+        control = choose_control(NAME, "label control", counts, control)
+        chosen = [each for each in readable if each.control == control]
+    labels = tuple(each.label(names) for each in chosen)
+    labelled = {label.task for label in labels}
+    skipped = tuple(n for n, task in enumerate(document) if n not in labelled and any(map(_is_skipped, _list_of(task))))
+    data = pd.DataFrame([task["data"] for task in document]).astype(object)
+    content = find_content(data, [*dict.fromkeys(each.shown for each in chosen), *_SHOWN])
+    extra = {"to_name": chosen[0].shown if chosen else content, "type": chosen[0].kind if chosen else "choices"}
+    return LabellingProject(NAME, document, names, data, control, content, labels, skipped, tuple(notices), extra=extra)
+
+
+# Names of data fields in Label Studio's own templates.
+_SHOWN = ("text", "image")
+
+
+class _Result:
+    """What one annotator entered in one control."""
+
+    def __init__(self, task: int, annotation: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        self.task, self.annotation = task, annotation
+        self.control, self.kind = str(result.get("from_name", "")), str(result.get("type", ""))
+        self.shown = str(result.get("to_name", ""))
+        value = result.get("value")
+        self.value = value if isinstance(value, dict) else {}
+        # Choices about a region stand beside its bounds.
+        self.of_region = bool(self.value.keys() - {*_VALUES.values(), "type"})
+
+    def label(self, ids: tuple[Any, ...]) -> Label:
+        entered = self.value.get(_VALUES[self.kind])
+        if isinstance(entered, list):
+            if len(entered) != 1:
+                raise InputError(
+                    f"task {ids[self.task]!r} has {len(entered)} {self.kind} in {self.control!r} "
+                    f'({join_examples(entered, 3)}), and one label per task is read: set choice="single" in Label Studio, '
+                    "or keep one of them"
+                )
+            entered = entered[0]
+            entered = _BETWEEN_LEVELS.join(map(str, entered)) if isinstance(entered, list) else entered
+        entered = entered if isinstance(entered, str | int | float) else str(entered)
+        time = str(self.annotation.get("updated_at") or self.annotation.get("created_at") or "")
+        is_truth = self.annotation.get("ground_truth") is True
+        return Label(self.task, _annotator(self.annotation.get("completed_by")), entered, time, is_truth)
+
+
+def _annotations(task: Mapping[str, Any]) -> Any:
+    """Return the annotations of a task; they were called completions once."""
+    return task.get("annotations", task.get("completions"))
+
+
+def _list_of(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in _annotations(task) or [] if isinstance(each, dict)]
+
+
+def _is_skipped(annotation: Mapping[str, Any]) -> bool:
+    return bool(annotation.get("was_cancelled") or annotation.get("skipped"))
+
+
+def _annotator(who: Any) -> str | int | None:
+    if isinstance(who, dict):
+        who = who.get("email") or who.get("username") or who.get("id")
+    return who if isinstance(who, str | int) else None
+
+
+def _results(document: list[Any]) -> Iterator[_Result]:
+    """Yield all results of annotations that were not cancelled, if they hold a value."""
+    for number, task in enumerate(document):
+        for annotation in _list_of(task):
+            if _is_skipped(annotation):
+                continue
+            for result in annotation.get("result") or []:
+                # Relations between regions have no control.
+                if isinstance(result, dict) and result.get("from_name") and result.get("value"):
+                    found = _Result(number, annotation, result)
+                    if found.kind not in _VALUES or found.value.get(_VALUES[found.kind]) not in (None, []):
+                        yield found
+
+
+def _refuse_unreadable(results: list[_Result], counts: Mapping[str, int], control: str | None) -> None:
+    """Raise if the wanted control, or every control, holds what is not one value per task."""
+    others = {each.control: each.kind for each in results if each.control not in counts}
+    if (control is None and not counts and others) or control in others:
+        named = join_names([f"{name} ({kind})" for name, kind in sorted(others.items())], 5)
+        raise InputError(
+            f"this Label Studio file labels parts of tasks, in {named}: controls with one value per task are read, "
+            f"{', '.join(_VALUES)}"
+        )
+
+
+def add_advice(project: LabellingProject, advice: list[Advice], version: str) -> Any:
+    """Return the tasks that advice is about, in its order, each with a prediction and fields to sort by.
+
+    A prediction's score is the probability of the suggested label.
+    """
+    tasks = dict(zip(project.ids, project.document, strict=True))
+    return [_with_prediction(project, tasks[each.id], each, version) for each in advice]
+
+
+def _with_prediction(project: LabellingProject, task: Any, advice: Advice, version: str) -> dict[str, Any]:
+    kind, own = project.extra["type"], f"hardsight {version}"
+    data = {name: value for name, value in task["data"].items() if not name.startswith(PREFIX)}
+    others = [each for each in task.get("predictions") or [] if not _is_own(each)]
+    predictions = []
+    if advice.label is not None:
+        value: Any = advice.label
+        if kind in ("choices", "taxonomy"):
+            value = [str(value)] if kind == "choices" else [str(value).split(_BETWEEN_LEVELS)]
+        result = {
+            "from_name": project.control,
+            "to_name": project.extra["to_name"],
+            "type": kind,
+            "value": {_VALUES[kind]: value},
+        }
+        score = None if advice.p_label is None else round(advice.p_label, 4)
+        predictions = [{"model_version": own, "score": score, "result": [result]}]
+    kept = {name: deepcopy(value) for name, value in task.items() if name not in ("data", "predictions")}
+    return {**kept, "data": {**data, ID_FIELD: advice.id, **advice.fields()}, "predictions": [*others, *predictions]}
+
+
+def _is_own(prediction: Any) -> bool:
+    return isinstance(prediction, dict) and str(prediction.get("model_version", "")).startswith("hardsight ")

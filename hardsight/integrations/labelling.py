@@ -1,0 +1,234 @@
+"""Round trips with labelling tools: Label Studio, doccano, argilla and FiftyOne.
+
+:func:`read` reads what a tool exports, and :func:`hardsight.read` and ``hardsight measure`` measure it. :func:`export`
+writes the tasks to look at, with suggested labels, in the format that came. :func:`decisions` reads what was changed in the
+tool.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardsight import __version__
+from hardsight.data.labelling import argilla, doccano, fiftyone, label_studio
+from hardsight.data.labelling.files import project_file
+from hardsight.data.labelling.files import read_project as read
+from hardsight.data.labelling.project import Advice, LabellingProject
+from hardsight.data.samples import Samples
+from hardsight.difficulty.decisions import RELABEL, UNSURE, match_decisions
+from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.spreadsheet import rank
+from hardsight.errors import InputError
+from hardsight.io.atomic import as_path, atomic_write
+from hardsight.io.csv_cells import same_cell
+from hardsight.io.json_values import to_json
+from hardsight.validation import check_int, join_examples
+
+__all__ = ["LabellingProject", "TaskDecisions", "decisions", "export", "read"]
+
+_METADATA, _SAMPLES = "metadata.json", "samples.json"
+_MAX_NAMED = 3
+# Beyond it, writing sentences takes longer than all the rest.
+_MAX_REASONS = 20_000
+_WRITERS = {label_studio.NAME: label_studio, doccano.NAME: doccano, argilla.NAME: argilla}
+
+
+class TaskDecisions(NamedTuple):
+    """What changed in a labelling tool since its tasks were measured.
+
+    Attributes:
+        table: decisions by id, with the columns action, label and given, for :meth:`hardsight.Difficulty.apply`: tasks with
+            another label are to be relabelled, and skipped ones are unsure.
+        unchanged: number of tasks with the label that was measured.
+        unlabelled: number of measured tasks without a label now.
+        not_measured: number of tasks that were not measured, such as new ones.
+    """
+
+    table: pd.DataFrame
+    unchanged: int
+    unlabelled: int
+    not_measured: int
+
+    def describe(self) -> str:
+        """Return the numbers in one sentence."""
+        actions = self.table["action"]
+        changed = int((actions == RELABEL).sum())
+        parts = [f"{changed:,} label{'' if changed == 1 else 's'} changed", f"{self.unchanged:,} did not"]
+        counts = ((int((actions == UNSURE).sum()), "skipped"), (self.unlabelled, "without a label now"))
+        parts += [f"{count:,} {what}" for count, what in counts if count]
+        others = "1 task of the file was" if self.not_measured == 1 else f"{self.not_measured:,} tasks of the file were"
+        rest = f" {others} not measured." if self.not_measured else ""
+        return f"{', '.join(parts)}.{rest}"
+
+
+def export(
+    d: Difficulty,
+    project: LabellingProject | str | Path,
+    path: str | Path,
+    *,
+    control: str | None = None,
+    top: int | None = None,
+    samples: Samples | None = None,
+) -> int:
+    """Write tasks to look at in the format of the tool that they come from, those with the likeliest wrong label first.
+
+    Label Studio: each task with a prediction (the suggested label, its probability as the score) and fields to sort by.
+    doccano: each task with fields that it shows. argilla: each record with a suggestion. FiftyOne: a folder with all
+    samples, fields of the result, and a tag "hardsight" on those to look at.
+
+    Args:
+        d: the result of measuring the tasks.
+        project: the tasks: the file that was measured, or what :func:`read` read.
+        path: the file to write; for FiftyOne a folder.
+        control: the label that was measured, if the tasks have several.
+        top: how many tasks, those first whose label is likeliest wrong. None: all whose label is more likely wrong than
+            right.
+        samples: the measured samples, for the reasons of tables; by default those in memory.
+
+    Returns:
+        How many tasks are to be looked at.
+
+    Raises:
+        InputError: tasks that were not measured, nothing to look at, or a path that cannot be written.
+    """
+    source = None if isinstance(project, LabellingProject) else Path(project)
+    tasks = project if isinstance(project, LabellingProject) else read(project, control)
+    rows = _rows_to_look_at(d, top)
+    if tasks.tool == fiftyone.NAME:
+        _export_fiftyone(d, tasks, source, as_path(path), rows, samples)
+        return len(rows)
+    writer = _WRITERS[tasks.tool]
+    content = writer.add_advice(tasks, _advise(d, tasks, rows, samples), __version__)
+    _write_json(as_path(path), content, lines=tasks.lines)
+    return len(rows)
+
+
+def _rows_to_look_at(d: Difficulty, top: int | None) -> np.ndarray:
+    """Return the rows to look at, the likeliest wrong label first, ``(row,)`` int64."""
+    order = rank(d)
+    if top is not None:
+        return order[: check_int("top", top, 1)]
+    doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
+    if doubt is None:
+        raise InputError("this result has no P(label wrong): say how many of the hardest tasks to write (top=20, --top 20)")
+    rows: np.ndarray = order[doubt[order] > 0.5]
+    if not len(rows):
+        raise InputError("no label is more likely wrong than right: say how many tasks to write (top=20, --top 20)")
+    return rows
+
+
+def _advise(d: Difficulty, tasks: LabellingProject, rows: np.ndarray, samples: Samples | None) -> list[Advice]:
+    """Return advice about the tasks in some rows of the result, in their order.
+
+    Raises:
+        InputError: one of them is not among the tasks.
+    """
+    ids = {str(name): name for name in tasks.ids}
+    measured = d.ids[rows].tolist()
+    missing = [name for name in measured if str(name) not in ids]
+    if missing:
+        raise InputError(
+            f"{len(missing):,} of {len(measured):,} tasks to write are not in this {tasks.tool} file "
+            f"({join_examples(missing, _MAX_NAMED)}; its ids look like {tasks.ids[0]!r}): pass the file that was measured"
+        )
+    given = [None] * len(rows) if d.loss_only else d.label_names(d.labels[rows]).tolist()
+    suggested = [None] * len(rows) if d.suggested is None else d.label_names(d.suggested[rows]).tolist()
+    doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
+    reasons = d.reasons(d.ids[rows[:_MAX_REASONS]], samples).tolist()
+    reasons += [""] * (len(rows) - len(reasons))
+    return [
+        Advice(
+            ids[str(name)],
+            to_json(given[n]),
+            to_json(suggested[n]),
+            _probability(d.p_suggested, row),
+            n + 1,
+            _probability(doubt, row),
+            float(d.error[row]),
+            reasons[n].replace("\u00a0", " "),
+        )
+        for n, (name, row) in enumerate(zip(measured, rows.tolist(), strict=True))
+    ]
+
+
+def _probability(values: np.ndarray | None, row: int) -> float | None:
+    return None if values is None or np.isnan(values[row]) else float(values[row])
+
+
+def _export_fiftyone(
+    d: Difficulty, tasks: LabellingProject, source: Path | None, target: Path, rows: np.ndarray, samples: Samples | None
+) -> None:
+    """Write a FiftyOne dataset: its samples with more fields, and its metadata with their entries."""
+    if source is None:
+        raise InputError("a FiftyOne dataset is two files: pass its folder, or the path of samples.json, as the project")
+    folder = project_file(source).parent.absolute()
+    try:
+        metadata = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{folder} has no {_METADATA} that can be read: pass the folder that FiftyOne exported") from None
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file: name a folder for the dataset of FiftyOne")
+    if target.exists() and target.samefile(folder):
+        raise InputError(f"{target} is the dataset that was measured: name another folder")
+    chosen = len(rows)
+    order = np.concatenate([rows, rank(d)[~np.isin(rank(d), rows)]])
+    advice = [each._replace(chosen=n < chosen) for n, each in enumerate(_advise(d, tasks, order, samples))]
+    content = fiftyone.add_advice(tasks, advice, folder)
+    entries = fiftyone.add_fields(metadata, tasks.control)
+    target.mkdir(parents=True, exist_ok=True)
+    _write_json(target / _SAMPLES, content, lines=False)
+    _write_json(target / _METADATA, entries, lines=False)
+
+
+def _write_json(path: Path, content: Any, *, lines: bool) -> None:
+    """Write a document, or one object per line. Letters beyond ASCII are escaped: some tools read another encoding."""
+    with atomic_write(path) as temporary:
+        text = "".join(f"{json.dumps(each)}\n" for each in content) if lines else json.dumps(content, indent=1)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control: str | None = None) -> TaskDecisions:
+    """Return what was changed in a labelling tool since its tasks were measured, as decisions.
+
+    If several people labelled a task, one label counts, as when the tasks are measured: one that is marked as true, or else
+    the most frequent, of equally frequent ones the newest.
+
+    Args:
+        d: the result of measuring the tasks, before they were looked at.
+        project: the tasks as they are now: a file, or what :func:`read` read.
+        control: the label that was measured, if the tasks have several.
+
+    Raises:
+        InputError: none of the tasks was measured, or a new label is not a class of the result.
+    """
+    tasks = project if isinstance(project, LabellingProject) else read(project, control)
+    if d.loss_only:
+        raise InputError("this result has no labels that could have changed: measure with labels")
+    position = {str(name): row for row, name in enumerate(d.ids.tolist())}
+    known = [number for number, name in enumerate(tasks.ids) if str(name) in position]
+    if not known:
+        raise InputError(
+            f"none of the {len(tasks.ids):,} tasks was measured (their ids look like {tasks.ids[0]!r}, those of the result "
+            f"like {d.ids.tolist()[0]!r}): pass the result of these tasks"
+        )
+    labels, _ = tasks.agreed_labels()
+    given = d.label_names(d.labels).tolist()
+    skipped, rows = set(tasks.skipped), list[tuple[Any, str, str, str]]()
+    unchanged = unlabelled = 0
+    for number in known:
+        row = position[str(tasks.ids[number])]
+        before, now = str(given[row]), labels.get(number)
+        if now is not None and not same_cell(str(now), before):
+            rows.append((d.ids.tolist()[row], RELABEL, str(now), before))
+        elif now is not None:
+            unchanged += 1
+        elif number in skipped:
+            rows.append((d.ids.tolist()[row], UNSURE, "", before))
+        else:
+            unlabelled += 1
+    table = pd.DataFrame(rows, columns=["id", "action", "label", "given"]).set_index("id")
+    match_decisions(table.reset_index(), d)
+    return TaskDecisions(table, unchanged, unlabelled, len(tasks.ids) - len(known))
