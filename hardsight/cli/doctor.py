@@ -34,10 +34,11 @@ EXTRAS = {
     "image-embeddings": "--embedding efficientnet-lite0",
     "timm": "--embedding timm:NAME",
     "open-clip": "--embedding open_clip:NAME",
+    "umap": "a second map of the samples in the report and the review page",
 }
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 # Distributions whose module has another name, beyond "_" for "-".
-_MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "vl-convert-python": "vl_convert", "open_clip_torch": "open_clip"}
+_MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "vl-convert-python": "vl_convert", "open_clip_torch": "open_clip", "umap-learn": "umap"}
 # Other builds of a distribution, under a name of their own.
 _BUILDS = {"xgboost": "xgboost-cpu"}
 _TIMEOUT_S = 180

@@ -18,7 +18,7 @@ from hardsight.difficulty.decisions import result_digest
 from hardsight.errors import InputError
 from hardsight.reporting.review import write
 from hardsight.reporting.review.nearest import NEAREST, NearestSearch
-from hardsight.reporting.review.packing import PackedArrays, compact_numbers
+from hardsight.reporting.packing import PackedArrays, compact_numbers
 from hardsight.reporting.review.page import render
 from hardsight.reporting.review.page_data import pack_samples
 
@@ -251,7 +251,7 @@ def test_search_finds_ids_labels_and_words(reviewed, reader):
 def test_brushes_filter(reviewed, reader):
     d, path = reviewed
     reader.open(path)
-    canvas = reader.page.locator(".plot canvas")
+    canvas = reader.page.locator(".plot:not(.map) canvas")
     for which in (0, 2):
         box = canvas.nth(which).bounding_box()
         x, y = box["x"] + box["width"] * 0.6, box["y"] + 5

@@ -196,16 +196,17 @@ def plotted_samples(d: Difficulty) -> np.ndarray:
     return sample_points(d.ranking[np.isfinite(d.variance[d.ranking]) & np.isfinite(d.bias[d.ranking])])
 
 
-def sample_points(ranking: np.ndarray) -> np.ndarray:
+def sample_points(ranking: np.ndarray, most: int = POINTS) -> np.ndarray:
     """Return the hardest of many samples and a random part of the others, or all if they are few.
 
     Args:
         ranking: positions, hardest first, ``(sample,)``.
+        most: number of samples from which on some are left out.
     """
-    if len(ranking) <= POINTS:
+    if len(ranking) <= most:
         return ranking
     hardest, others = ranking[:HARDEST_POINTS], ranking[HARDEST_POINTS:]
-    chosen = np.random.default_rng(0).choice(len(others), POINTS - HARDEST_POINTS, replace=False)
+    chosen = np.random.default_rng(0).choice(len(others), most - HARDEST_POINTS, replace=False)
     return np.concatenate([hardest, others[np.sort(chosen)]])
 
 

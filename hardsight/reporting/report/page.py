@@ -1,6 +1,7 @@
 """The report page: charts, tables and cards of a result, rendered by the template and written as one file."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +24,12 @@ from hardsight.reporting.outlier_values import ROWS_TO_JUDGE
 from hardsight.reporting.parts import PartsView
 from hardsight.reporting.report import figures
 from hardsight.reporting.report.examples import align_samples, example_cards, has_texts_of_parts, is_shown_as_text
+from hardsight.reporting.report.map_data import SCRIPTS, map_data
 
 HARDEST_SHOWN = 60
 COPY_SETS_SHOWN = 200
+# The map is that of the review page.
+_APP = "reporting/review/app"
 
 
 def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = None, review: str | None = None) -> None:
@@ -50,14 +54,17 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
     """Return the page as text; see :func:`write`."""
     if not len(d):
         raise InputError("a result with no sample has nothing to report: select at least one")
-    script = page_script()
     charts = _charts(d)
+    mapped = map_data(d, samples, review)
+    script = page_script() if mapped is None else f"{page_script()}\n{_map_script()}"
     template = report_environment().get_template("page.html.jinja")
     return template.render(
         version=__version__,
         policy=content_policy(script),
-        style=Markup(read_asset("theme.css") + read_asset("page.css")),  # noqa: S704 - our own files
-        script=Markup(script),  # noqa: S704 - our own file and the bundle
+        style=Markup(read_asset("theme.css") + read_asset("page.css") + read_asset("map.css", _APP)),  # noqa: S704 - our own files
+        script=Markup(script),  # noqa: S704 - our own files and the bundle
+        map=mapped,
+        map_about=None if mapped is None else embed_json(mapped.about),
         charts=embed_json({name: chart.to_dict() for name, chart in charts.items()}),
         has=set(charts),
         review=review,
@@ -73,7 +80,14 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
         loss_only=d.loss_only,
         loss=d.run.loss,
         settings=_settings(d),
+        total=len(d),
     )
+
+
+@cache
+def _map_script() -> str:
+    parts = [*(read_asset(f"{name}.js", _APP) for name in SCRIPTS), read_asset("map.js")]
+    return "(() => {\n" + "\n".join(parts) + "\n})();"
 
 
 def _charts(d: Difficulty) -> dict[str, alt.Chart | alt.LayerChart]:

@@ -17,6 +17,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.spreadsheet import rank
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
+from hardsight.reporting.embedding_map import pack_projections, project
 from hardsight.reporting.formatting import LOSSES, UNITS, format_line, replace_surrogates
 from hardsight.reporting.html import content_policy, embed_json, read_asset, template_environment
 from hardsight.reporting.nouns import nouns_of
@@ -24,7 +25,7 @@ from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.examples import align_samples, has_texts_of_parts
 from hardsight.reporting.report.page import subject
 from hardsight.reporting.review.nearest import NearestSearch, nearest_search
-from hardsight.reporting.review.packing import PackedArrays, compact_codes
+from hardsight.reporting.packing import PackedArrays, compact_codes
 from hardsight.reporting.review.page_data import pack_samples
 
 # In the order in which they are joined into one script.
@@ -38,6 +39,8 @@ SCRIPTS = (
     "filters",
     "canvas",
     "plots",
+    "embedding_map",
+    "map_panel",
     "list",
     "parts",
     "detail",
@@ -82,6 +85,9 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     _pack_columns(d, columns)
     aligned = None if samples is None else align_samples(d, samples)
     _pack_parts(d, aligned, columns)
+    projections = project(aligned)
+    pack_projections(projections, columns)
+    about["maps"] = [projection.name for projection in projections]
     _pack_reasons(d, aligned, columns)
     if served:
         shown = samples is not None and not has_texts_of_parts(samples)
@@ -96,7 +102,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     return template.render(
         version=__version__,
         policy=content_policy(script, *directives),
-        style=Markup(read_asset("theme.css") + read_asset("page.css", _APP)),  # noqa: S704 - our own files
+        style=Markup(read_asset("theme.css") + read_asset("page.css", _APP) + read_asset("map.css", _APP)),  # noqa: S704 - our own files
         script=Markup(script),  # noqa: S704 - our own files
         about=embed_json(about),
         columns=columns.text(),
@@ -107,6 +113,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         measured=not d.loss_only,
         copies=d.copy_set is not None,
         nouns=nouns_of(d),
+        mapped=bool(projections),
         report=report,
     )
 

@@ -60,7 +60,7 @@ function extent(values) {
 const theme = {};
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["ink", "soft", "line", "faint", "link", "noise", "imbalance", "margin", "uncertainty", "strange", "none", "paper"])
+  for (const name of ["ink", "soft", "line", "faint", "link", "noise", "imbalance", "margin", "uncertainty", "strange", "none", "paper", "missed"])
     theme[name] = style.getPropertyValue("--" + name).trim();
 }
 
@@ -70,6 +70,7 @@ class Plot {
     this.describe = describe;
     this.title = title;
     this.height = height;
+    this.canvas.style.height = height + "px";
     this.place = make("figure", { class: "plot" }, make("figcaption", {}, title), this.canvas);
     new ResizeObserver(() => this.resized()).observe(this.canvas);
     this.brushed = null;

@@ -12,6 +12,7 @@ class Filters {
     this.sample = "";
     this.causes = new Set(about.causes.keys());
     this.ranges = {};
+    this.area = null;
     this.text = "";
     this.found = null;
   }
@@ -45,6 +46,7 @@ class Filters {
       const values = this.columns[name];
       filterMask(pass, (i) => values[i] >= low && values[i] <= high);
     }
+    if (this.area) filterMask(pass, (i) => this.area[i]);
     const { copies, parts } = this.columns;
     if (this.sample) {
       const wanted = parts.samplesCalled(this.sample);
