@@ -38,7 +38,13 @@ EXTRAS = {
 }
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 # Distributions whose module has another name, beyond "_" for "-".
-_MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "vl-convert-python": "vl_convert", "open_clip_torch": "open_clip", "umap-learn": "umap"}
+_MODULES = {
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+    "vl-convert-python": "vl_convert",
+    "open_clip_torch": "open_clip",
+    "umap-learn": "umap",
+}
 # Other builds of a distribution, under a name of their own.
 _BUILDS = {"xgboost": "xgboost-cpu"}
 _TIMEOUT_S = 180

@@ -20,11 +20,11 @@ _MIN_FITTED_ROWS = 1_000
 _MAX_UMAP_SAMPLES = 20_000
 # UMAP reads this many principal components: distances in the others are mostly noise.
 _UMAP_INPUTS = 50
-# Features up to which principal components are computed exactly; beyond, by random projections from a fixed seed (Halko et al.
-# 2011, arXiv 0909.4061).
+# Features up to which principal components are computed exactly; beyond, by random projections from a fixed seed
+# (Halko et al. 2011, arXiv 0909.4061).
 _MAX_EXACT = 500
-# The map reaches beyond these quantiles by half their distance. What is farther is drawn at the edge: a single far sample would
-# otherwise crowd all others together.
+# The map reaches beyond these quantiles by half their distance. What is farther is drawn at the edge: a single far sample
+# would otherwise crowd all others together.
 _QUANTILES = 0.01, 0.99
 _MARGIN = 0.5
 _LARGEST = 2**16 - 1
@@ -46,13 +46,13 @@ _KNOWN: WeakKeyDictionary[Samples, tuple[Projection, ...]] = WeakKeyDictionary()
 def project(samples: Samples | None) -> tuple[Projection, ...]:
     """Return projections of the numbers that learners read, PCA first; the same samples have the same positions.
 
-    Features are standardised as for the nearest neighbours of the ledger (Pearson 1901, *On lines and planes of closest fit*;
-    McInnes et al. 2018, *UMAP*, arXiv 1802.03426). PCA is fitted to evenly spaced samples where there are very many, and UMAP
-    is left out above 20,000 samples.
+    Features are standardised as for the nearest neighbours of the ledger. PCA is fitted to evenly spaced samples where there
+    are very many; UMAP is left out above 20,000 samples (Pearson 1901, *On lines and planes of closest fit*; McInnes et al.
+    2018, *UMAP*, arXiv 1802.03426).
 
     Returns:
-        Nothing if there are no samples, or fewer than three, or all are equal; or if they have fewer than two numbers, or too
-        many.
+        Nothing if there are no samples, or fewer than three, or all are equal; or if they have fewer than two numbers, or
+        too many.
     """
     if samples is None:
         return ()
@@ -74,7 +74,9 @@ def _project(samples: Samples) -> tuple[Projection, ...]:
     return tuple(projections)
 
 
-def pack_projections(projections: tuple[Projection, ...], packed: PackedArrays, rows: np.ndarray | slice = slice(None)) -> None:
+def pack_projections(
+    projections: tuple[Projection, ...], packed: PackedArrays, rows: np.ndarray | slice = slice(None)
+) -> None:
     """Add the positions of samples to the data of a page.
 
     Args:

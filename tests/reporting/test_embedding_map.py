@@ -88,11 +88,11 @@ def test_what_has_no_map(X):
 
 
 def test_umap_is_added_if_installed_from_a_fixed_seed(monkeypatch):
-    class FakeUmap:
-        asked = []
+    asked = []
 
+    class FakeUmap:
         def __init__(self, **settings):
-            self.asked.append(settings)
+            asked.append(settings)
 
         def fit_transform(self, X):
             return X[:, ::-1][:, :2]
@@ -103,7 +103,7 @@ def test_umap_is_added_if_installed_from_a_fixed_seed(monkeypatch):
     monkeypatch.setattr(embedding_map, "_has_umap", lambda: True)
     pca, umap = project(Samples.of(numbers(), np.arange(300) % 2))
     assert (pca.name, umap.name) == ("PCA", "UMAP")
-    assert FakeUmap.asked[0]["random_state"] == 0
+    assert asked[0]["random_state"] == 0
     monkeypatch.setattr(embedding_map, "_MAX_UMAP_SAMPLES", 299)
     assert len(project(Samples.of(numbers(), np.arange(300) % 2))) == 1
 
@@ -229,7 +229,7 @@ def test_a_region_by_keyboard_alone(mapped, reader):
 
 @pytest.mark.slow
 def test_colours_copies_and_strange_samples(mapped, reader):
-    d, samples, folder = mapped
+    _, samples, folder = mapped
     reader.open(folder / "review.html")
     legend = reader.text(".map-legend")
     assert "strange" in legend

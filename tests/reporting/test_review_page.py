@@ -16,9 +16,9 @@ from hardsight.attribution.neighbours import fit_scaler
 from hardsight.difficulty.actions import is_relabelling_advised
 from hardsight.difficulty.decisions import result_digest
 from hardsight.errors import InputError
+from hardsight.reporting.packing import PackedArrays, compact_numbers
 from hardsight.reporting.review import write
 from hardsight.reporting.review.nearest import NEAREST, NearestSearch
-from hardsight.reporting.packing import PackedArrays, compact_numbers
 from hardsight.reporting.review.page import render
 from hardsight.reporting.review.page_data import pack_samples
 

@@ -13,7 +13,6 @@ from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.packing import PackedArrays, compact_codes
 from hardsight.reporting.report.examples import align_samples
 from hardsight.reporting.report.figures import sample_points
-from hardsight.reporting.packing import PackedArrays, compact_codes
 
 # Scripts of the review page that draw the map, in the order in which they are joined; the report's own starts it.
 SCRIPTS = ("data", "format", "copies", "canvas", "embedding_map")

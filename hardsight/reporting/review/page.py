@@ -21,11 +21,11 @@ from hardsight.reporting.embedding_map import pack_projections, project
 from hardsight.reporting.formatting import LOSSES, UNITS, format_line, replace_surrogates
 from hardsight.reporting.html import content_policy, embed_json, read_asset, template_environment
 from hardsight.reporting.nouns import nouns_of
+from hardsight.reporting.packing import PackedArrays, compact_codes
 from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.examples import align_samples, has_texts_of_parts
 from hardsight.reporting.report.page import subject
 from hardsight.reporting.review.nearest import NearestSearch, nearest_search
-from hardsight.reporting.packing import PackedArrays, compact_codes
 from hardsight.reporting.review.page_data import pack_samples
 
 # In the order in which they are joined into one script.

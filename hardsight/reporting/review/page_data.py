@@ -9,9 +9,9 @@ import pandas as pd
 from hardsight.data.samples import Samples
 from hardsight.reporting.formatting import format_line
 from hardsight.reporting.outlier_values import find_rare, is_missing_rare, is_numeric, usual_range
+from hardsight.reporting.packing import PackedArrays, compact_codes, compact_numbers
 from hardsight.reporting.report.examples import has_texts_of_parts, is_shown_as_text, sample_text
 from hardsight.reporting.report.thumbnails import PIXELATED, brightness_range, encode_image
-from hardsight.reporting.packing import PackedArrays, compact_codes, compact_numbers
 
 # Bytes of samples that a page may hold: what a browser opens in about a second.
 MAX_BYTES = 32 * 2**20
