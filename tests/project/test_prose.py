@@ -36,5 +36,7 @@ def test_sentences_are_short(page):
 
 
 def test_code_tables_and_addresses_are_no_sentences():
-    text = "# A\n\nOne `a b c` [two words](https://x.org/a_b). Two: $a + b$.\n\n| a | b |\n\n- Three\n- Four\n\n```\nx y\n```"
+    text = (
+        "# A\n\nOne `a b c` [two words](https://x.org/a_b). Two: $a + b$.\n\n| a | b |\n\n- Three\n- Four\n\n```\nx y\n```"
+    )
     assert sentences_of(text) == ["One code [two words].", "Two:", "X.", "Three", "Four"]
