@@ -1,85 +1,127 @@
-"""Docstrings and signatures as the site shows them: Sphinx roles become links, shapes stay as they are written."""
+"""Docstrings in the reference: formulas between dollar signs, fields of tuples, and links to where a name is documented."""
 
-import ast
 import re
+from collections.abc import Iterable, Iterator
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
-import griffe
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.logging import get_node_location
 
-from website.reference_pages import called, documented
-
-_ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):`~?([^`]+)`")
-_LITERAL_BLOCK = re.compile(r"::(?=\n\n {4})")
-_SEVERAL = re.compile(r"^( +\w+), (?=\w+: )", re.MULTILINE)
-_DOCTEST = re.compile(r"^( *)>>> .*?(?=\n\s*\n|\s*\Z)", re.DOTALL | re.MULTILINE)
-
-
-class Roles(griffe.Extension):
-    """Links from docstrings to what the reference documents; all else that they name stands as code."""
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Rewrite one docstring."""
-        if obj.docstring is not None:
-            text = _ROLE.sub(lambda role: self._linked(obj, role[1]), obj.docstring.value)
-            text = _DOCTEST.sub(r"\1```pycon\n\g<0>\n\1```", text)
-            # What stands behind a plain space would be read as the type of the first of several attributes.
-            text = _SEVERAL.sub("\\1,\N{NO-BREAK SPACE}", text)
-            obj.docstring.value = _LITERAL_BLOCK.sub(":", text)
-
-    def _linked(self, obj: griffe.Object, name: str) -> str:
-        path = _canonical(obj, name)
-        shown = called(name) if name.startswith("hardsight.") else name
-        return f"[`{shown}`][{path}]" if path is not None and self._has(obj, path) else f"`{shown}`"
-
-    def _has(self, obj: griffe.Object, path: str) -> bool:
-        """Whether the reference documents a path, or the class whose member it is."""
-        if not self._known:
-            self._known = {obj.modules_collection[known].canonical_path for known in documented()}
-        if path in self._known:
-            return True
-        whole, member = (obj.modules_collection[each] for each in (path.rpartition(".")[0], path))
-        return whole.is_class and whole.path in self._known and member.has_docstring
+_DISPLAYED = re.compile(r"^( *)\$\$(.+?)\$\$$", re.DOTALL | re.MULTILINE)
+_FORMULA = re.compile(r"(?<![`\w$])\$([^$\n]+(?:\n[^$\n]+)?)\$")
+# A role or a formula must end before a letter, as in "the $t$s".
+_GLUED = re.compile(r"(:math:`[^`]*`)(?=\w)")
+# How Sphinx names the place of what stands in a docstring.
+_PLACE = re.compile(r"docstring of ([\w.]+)")
 
 
-def _canonical(obj: griffe.Object, name: str) -> str | None:
-    """The path of what a docstring calls by a name, seen from where it stands; None where it is not ours."""
-    scope: Any = obj
-    while scope is not None and name.partition(".")[0] not in scope.members:
-        scope = scope.parent
+def mark_formulas(lines: Iterable[str]) -> list[str]:
+    r"""Return the lines of a docstring with formulas as the role that Sphinx knows.
+
+    >>> mark_formulas(["The mean of $x_i$ costs `$5`, in $t$s."])
+    ['The mean of :math:`x_i` costs `$5`, in :math:`t`\\ s.']
+    """
+    text = _DISPLAYED.sub(lambda found: f"{found[1]}.. math:: {' '.join(found[2].split())}", "\n".join(lines))
+    text = _FORMULA.sub(lambda found: f":math:`{' '.join(found[1].split())}`", text)
+    return _GLUED.sub(r"\1\\ ", text).split("\n")
+
+
+def is_plain_field(member: object) -> bool:
+    """Return whether a member is a field of a named tuple, which the class describes under ``Attributes``."""
+    return type(member).__name__ == "_tuplegetter"
+
+
+def possible_paths(name: str, place: str) -> Iterator[str]:
+    """Yield the full paths that a name may stand for in the docstring of an object.
+
+    >>> list(possible_paths("f", "hardsight.a.B"))
+    ['f', 'hardsight.a.B.f', 'hardsight.a.f', 'hardsight.f']
+    """
+    yield name
+    while place:
+        yield f"{place}.{name}"
+        place = place.rpartition(".")[0]
+
+
+def canonical_path(path: str) -> str | None:
+    """Return the path where an object of ours is defined; None if there is no such object.
+
+    >>> canonical_path("hardsight.measure"), canonical_path("hardsight.nothing"), canonical_path("torch.Tensor")
+    ('hardsight.estimation.measure.measure', None, None)
+    """
+    if not path.startswith("hardsight."):
+        return None
+    found = _locate(path)
+    if found is None:
+        owner, _, name = path.rpartition(".")
+        is_field = name in getattr(_locate(owner), "__annotations__", {})
+        return f"{canonical_path(owner)}.{name}" if is_field else None
+    found = getattr(found, "fget", found)
+    if hasattr(found, "__qualname__"):
+        return f"{found.__module__}.{found.__qualname__}"
+    return getattr(found, "__name__", path)
+
+
+def _locate(path: str) -> Any:
     try:
-        whole = obj.modules_collection[name] if scope is None else scope[name]
-        return str(whole.canonical_path)
-    except (KeyError, griffe.AliasResolutionError):
+        return locate(path)
+    except ErrorDuringImport:
         return None
 
 
-class Shapes(griffe.Extension):
-    """Shapes of arrays, as in ``Float[Tensor, "sample class"]``: the words are no forward references."""
+class Links:
+    """Links to what the reference documents under another path than a docstring names; other names of ours stay code."""
 
-    def on_module_node(self, *, node: ast.AST | griffe.ObjectNode, **_: Any) -> None:
-        """Mark the shapes in one file."""
-        if not isinstance(node, ast.Module):
-            return
-        imports = [each for each in ast.walk(node) if isinstance(each, ast.ImportFrom) and each.module == "jaxtyping"]
-        arrays = {name.name for each in imports for name in each.names}
-        for each in ast.walk(node):
-            if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name) and each.value.id in arrays:
-                _quote(each.slice)
+    def __init__(self) -> None:
+        self._documented: dict[str, str] = {}
+
+    def resolve(
+        self, app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+    ) -> nodes.Element | None:
+        """Return what stands in the place of a reference that Sphinx cannot resolve; None for a name that does not exist."""
+        if node.get("refdomain") != "py":
+            return None
+        objects = env.domains.python_domain.objects
+        if not self._documented:
+            self._documented = {canonical_path(path) or path: path for path in objects}
+        place = _PLACE.search(get_node_location(node) or "")
+        scope = place[1] if place else ".".join(filter(None, (node.get("py:module"), node.get("py:class"))))
+        paths = map(canonical_path, possible_paths(node["reftarget"], scope))
+        canonical = next((path for path in paths if path is not None), None)
+        if canonical is None:
+            return None
+        # A member that has no entry of its own is described with its class.
+        known = self._documented.get(canonical) or self._documented.get(canonical.rpartition(".")[0])
+        if known is None or objects[known].objtype == "module":
+            return content
+        uri = app.builder.get_relative_uri(node["refdoc"], objects[known].docname)
+        return nodes.reference("", "", content, internal=True, refuri=f"{uri}#{objects[known].node_id}", reftitle=known)
 
 
-def _quote(inside: ast.expr) -> None:
-    if isinstance(inside, ast.Tuple) and isinstance(inside.elts[-1], ast.Constant):
-        words = inside.elts[-1].value
-        inside.elts[-1] = ast.Constant(_Shape(f"{words!s} ?"))
+def _process(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+    lines[:] = mark_formulas(lines)
+    if what in ("attribute", "data", "property"):
+        # An escaped line end, which shows as nothing: napoleon takes what stands before a colon in the first line as a type.
+        lines.insert(0, "\\")
 
 
-class _Shape(str):
-    """Words that no parser takes for an expression, and that are shown as they were written."""
+def _escape_axes(_app: Sphinx, _what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+    """Keep the star of ``Float[Tensor, "row *class"]``, which would open an emphasis."""
+    lines[:] = [line.replace("*", "\\*") if line.startswith(":vartype") else line for line in lines]
 
-    __slots__ = ()
 
-    def __repr__(self) -> str:
-        return f'"{self.removesuffix("?").strip()}"'
+def _skip(_app: Sphinx, _what: str, _name: str, member: object, *_: object) -> bool | None:
+    return True if is_plain_field(member) else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("autodoc-process-docstring", _process, priority=400)
+    app.connect("autodoc-process-docstring", _escape_axes, priority=600)
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("missing-reference", Links().resolve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -33,7 +33,8 @@ class Evidence(NamedTuple):
             bool; nothing is evidence of their labels, which are taken as right. None: there are none.
         witnesses: held-out log-probabilities by other kinds of models, ``(sample, class)`` each, trained on the same class
             shares. They were trained on the given labels, too, and are modelled like the consensus.
-        max_p_wrong: upper bounds of P(wrong), ``(sample,)``; see :func:`bound_p_wrong`. None: there are none.
+        max_p_wrong: upper bounds of P(wrong), ``(sample,)``; see
+            :func:`~hardsight.attribution.label_noise.rare.bound_p_wrong`. None: there are none.
     """
 
     consensus: Float64[Tensor, "sample class"]
