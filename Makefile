@@ -39,9 +39,9 @@ check: $(VENV)/.dev ## Check format, lint, import order and types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# Written to site/; `python -m http.server -d site` shows it. With --quiet MkDocs would not count warnings.
+# Opens with site/index.html. The root is the source, so that links are those of the repository; a warning is an error.
 docs: $(VENV)/.docs ## Build the documentation and follow every link
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs -d build/doctrees . site
 	$(BIN)/python -m website.links site
 
 docs-check: docs $(VENV)/.dev chromium ## Build the documentation and open its pages in a browser

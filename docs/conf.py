@@ -17,13 +17,13 @@ project = "hardsight"
 release = hardsight.__version__
 html_title = "hardsight"
 language = "en"
+# Two hyphens begin an option.
+smartquotes = False
 
 root_doc = "docs/index"
 include_patterns = ["docs/**.md", "benchmarks/*.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 # Folders that the search for pages need not enter.
-exclude_patterns = [
-    path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in ("docs", "benchmarks")
-]
+exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in ("docs", "benchmarks")]
 
 extensions = [
     "myst_parser",
@@ -59,9 +59,9 @@ nitpick_ignore_regex = [
     # Other libraries: their own documentation would be asked for over the network (see DOCS_INTERSPHINX).
     (
         r"py:.*",
-        r"(numpy|np|pandas|pd|torch|scipy|sklearn|skorch|transformers|pytorch_lightning|jaxtyping|altair|datasets|ray"
-        r"|collections|contextlib|dataclasses|pathlib|typing)(\..*)?|ndarray|Tensor|optional|optuna\.Trial",
+        r"(altair|collections|contextlib|dataclasses|datasets|jaxtyping|np|numpy|pandas|pathlib|pd|pytorch_lightning|ray)(\..*)?",
     ),
+    (r"py:.*", r"(scipy|sklearn|skorch|torch|transformers|typing)(\..*)?|ndarray|Tensor|optional|optuna\.Trial"),
     # Names that exist for type checkers only.
     (r"py:class", r"Parts|hardsight\.weights\.scheme\.Function"),
     # Axes of arrays, which stand in quotes: Float[Tensor, "sample class"].
@@ -78,6 +78,8 @@ if os.environ.get("DOCS_INTERSPHINX"):
     }
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
+html_favicon = "_static/favicon.svg"
 # Formulas need a font with their measures in it, which many machines lack; ziamath brings one (SIL Open Font License).
 html_static_path = ["_static", str(files("ziamath.fonts") / "STIXTwoMath-Regular.ttf")]
 html_math_renderer = "mathml"

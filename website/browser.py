@@ -18,14 +18,21 @@ from playwright.sync_api import Browser, Page, sync_playwright
 # One of each kind, the widest among them.
 PAGES = (
     "",
-    "how-it-works/",
-    "weights/",
-    "commands/measure/",
-    "reference/measure/",
-    "reference/schemes/",
-    "studies/weights/",
+    "docs/start/engineer.html",
+    "docs/tutorial.html",
+    "docs/gallery.html",
+    "docs/gallery/label_errors.html",
+    "docs/how-it-works.html",
+    "docs/weights.html",
+    "docs/commands/measure.html",
+    "docs/reference/index.html",
+    "docs/reference/difficulty.html",
+    "docs/reference/schemes.html",
+    "benchmarks/LOG.html",
+    "benchmarks/weights.html",
+    "CHANGELOG.html",
 )
-_SCREENS = ((1280, "light"), (400, "dark"))
+_SCREENS = ((1280, "light"), (1280, "dark"), (400, "light"), (400, "dark"))
 _WIDER = "document.documentElement.scrollWidth - window.innerWidth"
 _FONT = "document.fonts.ready.then(() => document.fonts.check(\"16px 'STIX Two Math'\"))"
 
@@ -50,6 +57,8 @@ class Visit:
     def open(self, path: str) -> None:
         """Look at one page."""
         self.page.goto(self.base + path)
+        # The first page leads to the start of the documentation.
+        self.page.wait_for_selector("article")
         wider = self.page.evaluate(_WIDER)
         self._fault(wider > 0, f"{path or 'the first page'} is {wider} pixels wider than the screen")
         if self.page.locator("article math").count():
@@ -57,8 +66,9 @@ class Visit:
 
     def search(self, words: str, expected: str) -> None:
         """Look for words, which must lead to an address."""
-        self.page.fill("input[name=query]", words)
-        found = self.page.locator(f'.md-search-result__link[href*="{expected}"]')
+        self.page.fill("input[name=q]", words)
+        self.page.press("input[name=q]", "Enter")
+        found = self.page.locator(f'ul.search a[href*="{expected}"]')
         found.first.wait_for(state="attached", timeout=20_000)
 
     def _asked(self, url: str) -> None:
@@ -91,9 +101,9 @@ def main(site: Path) -> int:
             visit = Visit(browser, base, width, scheme)
             for path in PAGES:
                 visit.open(path)
-            if width > 1000:
-                visit.open("")
-                visit.search("superloss", "reference/schemes/")
+            if (width, scheme) == _SCREENS[0]:
+                visit.open("docs/index.html")
+                visit.search("superloss", "reference/schemes.html")
             faults += [f"{width} px, {scheme}: {fault}" for fault in visit.faults]
             requests += visit.requests
         browser.close()

@@ -39,12 +39,13 @@ def possible_paths(name: str, place: str) -> Iterator[str]:
     """Yield the full paths that a name may stand for in the docstring of an object.
 
     >>> list(possible_paths("f", "hardsight.a.B"))
-    ['f', 'hardsight.a.B.f', 'hardsight.a.f', 'hardsight.f']
+    ['f', 'hardsight.a.B.f', 'hardsight.a.f', 'hardsight.f', 'hardsight.f']
     """
     yield name
     while place:
         yield f"{place}.{name}"
         place = place.rpartition(".")[0]
+    yield f"hardsight.{name}"
 
 
 def canonical_path(path: str) -> str | None:

@@ -3,11 +3,9 @@
 ``python -m website.links site`` prints the counts and exits with status 1 where something is wrong.
 """
 
-import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +80,7 @@ class Checked(NamedTuple):
     """What was found in a site.
 
     Attributes:
-        counts: pages, links within the site, those of them that name an anchor, places that the search knows.
+        counts: pages, links within the site, those of them that name an anchor.
         outside: addresses on the web that links lead to, with how often; none is asked for.
         faults: a line each.
     """
@@ -103,13 +101,10 @@ def check(site: Path) -> Checked:
         for link in page.links:
             _follow(site, pages, name, link, found)
     by_readers = dict(found.counts)
-    places = list(_searched(site))
-    for address in places:
-        _follow(site, pages, "index.html", Link(address, fetched=True), found)
     for path in sorted(site.rglob("*.css")):
         for address in _IN_STYLES.findall(path.read_text(encoding="utf-8")):
             _follow(site, pages, path.relative_to(site).as_posix(), Link(address, fetched=True), found)
-    return found._replace(counts=by_readers | {"search": len(places)})
+    return found._replace(counts=by_readers)
 
 
 def _follow(site: Path, pages: dict[str, Seen], name: str, link: Link, found: Checked) -> None:
@@ -132,14 +127,6 @@ def _follow(site: Path, pages: dict[str, Seen], name: str, link: Link, found: Ch
             found.faults.append(f"{name}: {link.address} names no place of {target}")
 
 
-def _searched(site: Path) -> Iterator[str]:
-    """Addresses that the search box offers."""
-    index = site / "search" / "search_index.json"
-    if index.is_file():
-        for entry in json.loads(index.read_text(encoding="utf-8"))["docs"]:
-            yield entry["location"]
-
-
 def main(site: Path) -> int:
     """Check, print, and say how it went as an exit status."""
     found = check(site)
@@ -148,8 +135,8 @@ def main(site: Path) -> int:
     print("links to the web, not followed: " + (", ".join(sorted(found.outside)) or "none"))
     counts = found.counts
     print(
-        f"{site}: {counts['pages']} pages, {counts['links']} links within the site, {counts['anchors']} of them to anchors, "
-        f"{counts['search']} places in the search; {len(found.outside)} addresses on the web; {len(found.faults)} faults"
+        f"{site}: {counts['pages']} pages, {counts['links']} links within the site, {counts['anchors']} of them to anchors; "
+        f"{len(found.outside)} addresses on the web; {len(found.faults)} faults"
     )
     return 1 if found.faults or not counts["pages"] else 0
 

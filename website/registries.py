@@ -67,15 +67,10 @@ class Registry(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the nodes of the list."""
-        lines = list(_LISTS[self.arguments[0]]())
-        return self.parse_content_to_nodes_from(lines)
-
-    def parse_content_to_nodes_from(self, lines: list[str]) -> list[nodes.Node]:
-        """Parse lines of reStructuredText, headings allowed."""
-        content = StringList(lines, source=f"{self.arguments[0]} registry")
+        lines = StringList(list(_LISTS[self.arguments[0]]()), source=f"{self.arguments[0]} registry")
         node = nodes.Element(document=self.state.document)
-        self.state.nested_parse(content, 0, node, match_titles=True)
-        return node.children
+        self.state.nested_parse(lines, 0, node, match_titles=True)
+        return list(node.children)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -25,7 +25,7 @@ _LABEL = "label"
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """Labels that several annotators gave to items; make them with :meth:`of`.
+    """Labels that several annotators gave to items; make them with :meth:`Annotations.of`.
 
     Attributes:
         items: names of the items, sorted, ``(item,)`` int64 or str; each has at least one annotation.

@@ -23,7 +23,7 @@ _BLOCK_BYTES = 16 << 20
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples as the rest of the library reads them; make them with :meth:`of` or :func:`hardsight.read`.
+    """Samples as the rest of the library reads them; make them with :meth:`Samples.of` or :func:`hardsight.read`.
 
     Attributes:
         features: a DataFrame of numbers, booleans, categories, dates and texts (``table``), a float array ``(sample, …)`` or

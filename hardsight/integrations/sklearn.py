@@ -41,7 +41,8 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator)
 
     Attributes:
         classes_: the labels, sorted, ``(class,)``.
-        feature_names_in_, n_features_in_: as in all of scikit-learn.
+        feature_names_in_: as in all of scikit-learn.
+        n_features_in_: as in all of scikit-learn.
         difficulty_: difficulty of the samples that were measured, a :class:`hardsight.Difficulty` whose ids are rows of
             the training data; None if there were too few to measure.
         weights_: weights that ``estimator_`` was fitted with, ``(sample,)``.
@@ -147,7 +148,8 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
         n_jobs: number of threads for measuring and weighting; None: 1; -1: all cores.
 
     Attributes:
-        feature_names_in_, n_features_in_: as in all of scikit-learn.
+        feature_names_in_: as in all of scikit-learn.
+        n_features_in_: as in all of scikit-learn.
         difficulty_: difficulty of the samples that were measured, a :class:`hardsight.Difficulty` whose ids are rows of
             the training data; None if there were too few to measure.
         weights_: weights that ``estimator_`` was fitted with, ``(sample,)``.

@@ -4,8 +4,9 @@ import inspect
 import re
 from pydoc import locate
 
+from support.reference_pages import documented_paths
+
 from hardsight.weights import SCHEMES
-from website import reference_pages
 
 
 def _undocumented(item: object) -> list[str]:
@@ -24,7 +25,7 @@ def _inputs_of_scheme(item: object) -> set[str]:
 
 def _public_callables() -> dict[str, object]:
     """Return what the reference documents, methods of classes included, by path."""
-    items = {path: locate(path) for path in reference_pages.documented()}
+    items = {path: locate(path) for path in documented_paths()}
     methods = {
         f"{path}.{name}": getattr(item, name)
         for path, item in items.items()

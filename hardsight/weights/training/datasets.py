@@ -188,7 +188,7 @@ class IdCollator:
 
 
 def collate(base: Callable[[list[Any]], Any] = default_collate) -> IdCollator:
-    """Return a collator that keeps the ids of :func:`indexed` items, whatever ``base`` does with unknown keys.
+    """Return a collator that keeps the ids of :func:`hardsight.indexed` items, whatever ``base`` does with unknown keys.
 
     Args:
         base: collator for items without ids, such as a tokenizer's padding.
