@@ -169,6 +169,7 @@ class Network:
         """Train and predict as :meth:`fit_predict` does, also several labels per sample.
 
         Args:
+            samples, plan, on_progress: as in :meth:`Learner.fit_predict`.
             targets: weights of several labels, float32 ``(sample, 2 · label)``: those of having each, then of not having it;
                 both 0 where that is not known. The labels of ``samples`` are then not read, and predictions are the logits
                 ``(row, label)``. None: one label per sample.
