@@ -65,8 +65,10 @@ def next_commands(
     if not has_review:
         commands.append((["serve", str(out)], "review the samples: there are too many for one page"))
     advised = d.recommended_action is not None and (d.recommended_action == RELABEL).any()
-    if advised and roles is not None and source.name.lower().endswith(TABLE_KINDS):
-        arguments = ["apply", str(out), str(source), *roles, "--suggestions", "--preview"]
+    # The ids of samples from a folder are the paths of their files.
+    in_folder = source.is_dir() and (source / str(d.ids.tolist()[0])).is_file()
+    if advised and (in_folder or (roles is not None and source.name.lower().endswith(TABLE_KINDS))):
+        arguments = ["apply", str(out), str(source), *(() if in_folder else roles or ()), "--suggestions", "--preview"]
         commands.append((arguments, "see what the advised changes would do"))
     if d.p_wrong is not None:
         commands.append((["weigh", str(out)], "weights for training"))

@@ -10,7 +10,7 @@ import click
 COMMANDS: Mapping[str, Sequence[str]] = {
     "Start": ("demo", "doctor", "help"),
     "Measure": ("measure", "annotators", "report"),
-    "Decide": ("review", "serve", "apply", "export", "decisions"),
+    "Decide": ("review", "serve", "apply", "undo", "export", "decisions"),
     "Train": ("weigh", "explain"),
     "Catalogues": ("learners", "measures", "schemes"),
     "Research": ("bench", "theory"),

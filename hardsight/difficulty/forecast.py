@@ -29,11 +29,15 @@ class Forecast(NamedTuple):
             Numbers of samples are integers, all others are expected values.
         trust: in the ledger, 0 to 1; see :attr:`hardsight.Difficulty.ledger_trust`.
         too_few: number of labels changed in classes too small to tell whether a label is right.
+        changes: one row per pair of a given and a new label, by ``given`` and ``new`` (None for samples dropped), the most
+            frequent first, with the columns ``samples``, ``put_right``, ``spoilt``, ``still_wrong``, ``unknown`` and
+            ``dropped_right`` of the table.
     """
 
     table: pd.DataFrame
     trust: float
     too_few: int
+    changes: pd.DataFrame
 
     @property
     def total(self) -> pd.Series:
@@ -112,7 +116,35 @@ def forecast_decisions(d: "Difficulty", decisions: Decisions) -> Forecast:
     }
     index = pd.Index(list(d.classes), dtype=object, name="class")
     too_few = 0 if d.cause is None else int((d.cause[relabelled] == TOO_FEW).sum())
-    return Forecast(pd.DataFrame(columns, index=index), d.ledger_trust, too_few)
+    new_codes = np.where(np.isin(np.arange(len(d)), dropped), -1, d.labels)
+    new_codes[relabelled] = new
+    changes = _sum_changes(d, new_codes, np.concatenate([relabelled, dropped]))
+    return Forecast(pd.DataFrame(columns, index=index), d.ledger_trust, too_few, changes)
+
+
+def _sum_changes(d: "Difficulty", new: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
+    """Return the table of changes by given and new label.
+
+    Args:
+        new: class code afterwards, -1 for dropped samples, ``(sample,)``.
+        rows: of the samples that change.
+    """
+    assert d.p_wrong is not None
+    assert d.p_suggested is not None
+    dropped, known = new[rows] < 0, new[rows] == d.suggested[rows] if d.suggested is not None else False
+    right, put_right = 1 - d.p_wrong[rows], d.p_suggested[rows]
+    values = {
+        "samples": np.ones(len(rows), dtype=np.int64),
+        "put_right": np.where(known, put_right, 0),
+        "spoilt": np.where(known, right, 0),
+        "still_wrong": np.where(known, np.maximum(1 - put_right - right, 0), 0),
+        "unknown": (~dropped & ~known).astype(np.int64),
+        "dropped_right": np.where(dropped, right, 0),
+    }
+    names = np.array([*(d.classes or ()), None], dtype=object)
+    frame = pd.DataFrame({"given": names[d.labels[rows]], "new": names[new[rows]], **values})
+    sums = frame.groupby(["given", "new"], dropna=False, sort=False).sum()
+    return sums.sort_values("samples", ascending=False, kind="stable")
 
 
 def _describe_relabelled(total: pd.Series) -> str:
