@@ -16,8 +16,8 @@ def result(tmp_path):
     for kind, other in (("cat", "dog"), ("dog", "cat")):
         (folder / kind).mkdir(parents=True)
         for number in range(30):
-            said = words[other if number in {"cat": (3, 4), "dog": (7,)}[kind] else kind]
-            (folder / kind / f"{number}.txt").write_text(f"{' '.join(rng.choice(said, 4))} {number}")
+            vocabulary = words[other if number in {"cat": (3, 4), "dog": (7,)}[kind] else kind]
+            (folder / kind / f"{number}.txt").write_text(f"{' '.join(rng.choice(vocabulary, 4))} {number}")
     d = hs.measure(hs.read(folder), learner="logistic", repeats=2, progress=False)
     (tmp_path / "out").mkdir()
     d.save(tmp_path / "out" / "difficulty.parquet")
