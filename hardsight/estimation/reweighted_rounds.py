@@ -28,6 +28,7 @@ from torch import Tensor
 from hardsight.attribution.label_noise import Evidence, LabelPosterior, class_prior, fit_label_model
 from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.attribution.label_noise.rare import bound_p_wrong, cannot_be_judged
+from hardsight.attribution.label_noise.symmetric import fit_symmetric_model
 from hardsight.data import Samples
 from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.errors import InputError
@@ -148,6 +149,10 @@ def infer_labels(
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     consensus, label = held_out.consensus, torch.from_numpy(samples.labels)
+    if samples.symmetric_noise:
+        evidence = Evidence(consensus, label, prior, None)
+        with limit_threads(consensus.numel()):
+            return LabelPosterior(evidence, fit_symmetric_model(evidence))
     evidence = Evidence(consensus, label, prior, neighbours, in_small_class=in_small_class, witnesses=witnesses)
     with limit_threads(consensus.numel()):
         model = fit_label_model(evidence)
