@@ -19,6 +19,7 @@ from hardsight.estimation.annotations import measure_annotations as measure_anno
 from hardsight.estimation.losses import measure_losses as measure_losses
 from hardsight.estimation.measure import measure as measure
 from hardsight.estimation.predictions import measure_predictions as measure_predictions
+from hardsight.estimation.preferences import measure_preferences as measure_preferences
 from hardsight.estimation.request import Estimate as Estimate
 from hardsight.estimation.request import Execution as Execution
 from hardsight.explanation import Explanation as Explanation
@@ -43,7 +44,9 @@ from hardsight.resampling.splitters import KFold as KFold
 from hardsight.resampling.splitters import LeaveOneOut as LeaveOneOut
 from hardsight.resampling.splitters import Subsets as Subsets
 from hardsight.weights import SCHEMES as SCHEMES
+from hardsight.weights import conservative_dpo_loss as conservative_dpo_loss
 from hardsight.weights import correct_priors as correct_priors
+from hardsight.weights import robust_dpo_loss as robust_dpo_loss
 from hardsight.weights import weigh as weigh
 from hardsight.weights.training import WeightedSampler as WeightedSampler
 from hardsight.weights.training import Weighting as Weighting

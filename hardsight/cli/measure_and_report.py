@@ -37,6 +37,7 @@ def measure_and_report(
     note: "Callable[[Difficulty], str] | None" = None,
     leaks: "pd.DataFrame | None" = None,
     more_commands: Sequence[tuple[str, str]] = (),
+    finish: "Callable[[Difficulty], Difficulty] | None" = None,
     **options: Any,
 ) -> "Difficulty":
     """Measure samples, write the result and its pages into a folder, and print a summary.
@@ -50,6 +51,7 @@ def measure_and_report(
         note: returns a text about the result, to be printed below the summary.
         leaks: copies across the samples and a test set, written as leaks.csv; None: no test set was named.
         more_commands: commands to name after those that make sense for the result, with what they do.
+        finish: returns the result to write in place of the measured one; None: it is written as it is.
     """
     from hardsight.cli.closing import next_commands, print_closing
     from hardsight.cli.summary import print_summary
@@ -63,6 +65,7 @@ def measure_and_report(
         # The result's notices repeat them, and are printed.
         warnings.simplefilter("ignore")
         result = measure(samples, seed=seed, progress=not quiet, **arguments)
+        result = result if finish is None else finish(result)
         result = replace(result, run=replace(result.run, source=printable_name(source.name)))
         seconds = time.perf_counter() - start
         files = write_files(result, out, csv=csv) | write_csv("leaks", leaks, out / LEAKS)

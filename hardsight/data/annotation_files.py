@@ -43,7 +43,7 @@ def read_annotations(
     if item is None:
         raise InputError("item is missing: name the column of the items (item, --item)")
     options = replace(options, label=label, id=item, group=annotator)
-    frame = _read_table(place, options)
+    frame = read_plain_table(place, options)
     frame = frame.drop(columns=[check_column_name(frame.columns, name, "drop") for name in options.drop])
     return Annotations.of(frame, item=item, annotator=annotator, label=label, merge_spellings=merge_spellings)
 
@@ -69,12 +69,17 @@ def read_item_features(place: Path, item: str | None, options: ReadOptions) -> t
         return read_file(project_file(place), options), None
     if item is None:
         raise InputError(f"name the column of the items in {place} (--id)")
-    frame = _read_table(place, replace(options, id=item))
+    frame = read_plain_table(place, replace(options, id=item))
     check_column_name(frame.columns, item, "ids")
     return frame.drop(columns=[check_column_name(frame.columns, name, "drop") for name in options.drop]), item
 
 
-def _read_table(place: Path, options: ReadOptions) -> pd.DataFrame:
+def read_plain_table(place: Path, options: ReadOptions) -> pd.DataFrame:
+    """Read all columns of a table.
+
+    Raises:
+        InputError: a file that is not a table, or cannot be used.
+    """
     check_place(place, options)
     reader = find_reader(place)
     if reader is None:

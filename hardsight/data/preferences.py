@@ -75,9 +75,8 @@ def read_pairs(
         raise InputError("chosen and rejected are the same in every pair: pass pairs of which one is better")
     kept = np.flatnonzero(~equal)
     if equal.any():
-        notices.append(
-            f"{int(equal.sum()):,} of {n:,} pairs are the same on both sides and were left out ({describe_rows(equal, names)})."
-        )
+        rows = describe_rows(equal, names)
+        notices.append(f"{int(equal.sum()):,} of {n:,} pairs are the same on both sides and were left out ({rows}).")
     if texts is not None:
         vectors, more = _embed(texts, embedding)
         notices += more
@@ -159,17 +158,16 @@ def _check_lengths(n: int, columns: dict[str, Any]) -> None:
 
 def _texts(sides: list[Any], prompts: Any, others: dict[str, Any]) -> tuple[list[np.ndarray], Any]:
     """Return the texts of both sides, and the prompts; conversations become their last message and what comes before."""
-    columns = [
-        object_array(list(side)) if hasattr(side, "__iter__") and not isinstance(side, str) else None for side in sides
-    ]
-    if columns[0] is None or columns[1] is None:
+    if any(isinstance(side, str) or not hasattr(side, "__iter__") for side in sides):
         raise InputError("chosen and rejected must be texts or arrays of numbers, one per pair")
+    columns = [object_array(list(side)) for side in sides]
     n = len(columns[0])
     _check_lengths(n, {"rejected": columns[1], "prompts": prompts, **others})
     if not n:
         raise InputError("there is no pair: pass chosen and rejected")
     if prompts is None and all(_is_conversation(value) for value in columns[0]):
-        prompts = object_array([_conversation_text(value[:-1]) for value in columns[0]])
+        before = object_array([_conversation_text(value[:-1]) for value in columns[0]])
+        prompts = before if any(before) else None
     faults, texts = Faults(), []
     for column, role in zip(columns, _ROLES, strict=True):
         values = [_conversation_text(value[-1:]) if _is_conversation(value) else value for value in column]

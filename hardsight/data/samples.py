@@ -46,8 +46,8 @@ class Samples:
         label_name: what the label is called in tables and reports.
         parts: which sample each row belongs to, if rows are labelled parts of samples, such as tokens of a sentence; then
             ``ids`` are those of the parts. None: every row is a sample. See :mod:`hardsight.data.labelled_parts`.
-        symmetric_noise: whether wrong labels are as frequent in either of two classes, as in pairs in random order; the label
-            model has one flip rate then.
+        symmetric_noise: whether wrong labels are as frequent in either of two classes, as in pairs in random order; then the
+            label model has one flip rate.
         unlabelled: samples without a label, which models predict after the measurement; their ``labels`` mean nothing. None:
             there are none, or they were left out.
         notices: what a user should know about how the data was read, one sentence each.

@@ -55,8 +55,8 @@ def measure_preferences(
             left out, with a notice.
         prompts: what both answer, ``(pair,)``, or the name of its column; shown on pages.
         ids: of the pairs, ``(pair,)``, unique, or the name of their column; positions by default.
-        groups: ``(pair,)``, or the name of a column: pairs of a group are on the same side of every split. By default pairs of
-            one prompt are; without prompts, the same two things in either order.
+        groups: ``(pair,)``, or the name of a column: pairs of a group are on the same side of every split. By default that
+            is pairs of one prompt; without prompts, the same two things in either order.
         embedding: how texts become numbers, as in :meth:`Samples.of`; or numbers that you have, two arrays
             ``(pair, feature)``, (of chosen, of rejected), such as the hidden states of a language model that read the prompt
             and the answer.
@@ -66,8 +66,8 @@ def measure_preferences(
         **arguments: others of :func:`hardsight.measure`, such as ``folds``, ``repeats``, ``execution`` or ``progress``.
 
     Returns:
-        A result with one row per pair. Its label is "chosen" in every row, ``p_wrong`` is the probability that the preference
-        is flipped, and ``suggested`` says which of the two is likely better.
+        A result with one row per pair. Its label is "chosen" in every row, ``p_wrong`` is the probability that the
+        preference is flipped, and ``suggested`` says which of the two is likely better.
 
     Raises:
         InputError: data that cannot be used, or arguments that pairs have no use for.

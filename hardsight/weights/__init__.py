@@ -3,6 +3,7 @@
 from hardsight.weights.catalogue import get_scheme
 from hardsight.weights.from_difficulty import weigh
 from hardsight.weights.inputs import INPUTS, Input
+from hardsight.weights.preference_losses import conservative_dpo_loss, robust_dpo_loss
 from hardsight.weights.priors import correct_priors
 from hardsight.weights.scheme import SCHEMES, Scheme, StateShape, scheme
 from hardsight.weights.schemes import automatic
@@ -23,12 +24,14 @@ __all__ = [
     "StateShape",
     "WeightTree",
     "automatic",
+    "conservative_dpo_loss",
     "correct_priors",
     "descend_data_parameters",
     "descend_lilaw",
     "dihcl_chances",
     "get_scheme",
     "leaf_purity",
+    "robust_dpo_loss",
     "scheme",
     "threshold_samples",
     "train_mentor",

@@ -1,10 +1,10 @@
 r"""The label model of two classes with symmetric noise: pairs in random order, whose labels are flipped at one rate.
 
 $P(y | x) = (1 - 2\varepsilon)\,\sigma(\beta s) + \varepsilon$, with $s$ the held-out log-odds of the given label, $\beta$
-how far they are too soft or too sure, and $\varepsilon$ the flip rate. Soft predictions and flips explain each other, and the
-likelihood of $\varepsilon$ is flat where pairs are hard to tell apart. The posterior of the true label is therefore averaged
-over $\varepsilon$ and $\beta$, by Bayes' rule, on a grid. $\varepsilon$ is uniform below one half; $\log \beta$ is normal with
-standard deviation 2 about 0, wide enough for models that learned from many flips to be far too soft.
+their scale and $\varepsilon$ the flip rate. Soft predictions and flips explain each other, and the likelihood of
+$\varepsilon$ is flat where pairs are hard to tell apart. The posterior of the true label is therefore averaged over
+$\varepsilon$ and $\beta$, by Bayes' rule, on a grid. $\varepsilon$ is uniform below one half; $\log \beta$ is normal with
+standard deviation 2 about 0: models that learned from many flips are far too soft.
 """
 
 import math

@@ -2,6 +2,7 @@ r"""Bradley–Terry models of pairs: the probability that one of two is preferre
 
 import warnings
 from collections.abc import Iterator
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,8 +14,8 @@ from hardsight.errors import InputError
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.resampling.plan import Plan
 
-# In features of mean square 1. Each is tried on held-out pairs, from the strongest on, so that of equal ones it is taken.
-PENALTIES = (1e4, 3e3, 1e3, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+# In features of mean square 1. They are tried from the strongest on, so that it is taken of equally good ones.
+PENALTIES = (1e4, 2e3, 400.0, 80.0, 16.0, 3.0)
 _SEARCH_FOLDS = 3
 _SEARCH_SEED = 0
 # The most pairs on which penalties are compared.
@@ -25,24 +26,28 @@ class BradleyTerry:
     r"""Linear Bradley–Terry model with an L2 penalty (Bradley and Terry 1952, Biometrika 39).
 
     $P(\text{first preferred}) = \sigma(\theta^\top z)$ with $z$ the difference of the features of the first and the second
-    of a pair, each divided by its root mean square in the training part. There is no intercept and no centring, so that the
-    probabilities of a pair and of the same pair in reverse order sum to one.
+    of a pair, divided by the root mean square of the training part: of each feature, as suits tables, or of all together, as
+    suits embeddings whose small components are noise. There is no intercept and no centring, so that the probabilities of a
+    pair and of the same pair in reverse order sum to one.
 
     Args:
-        penalty: weight of the squared slopes against the summed loss; None: of nine, the one with the lowest log-loss of
+        penalty: weight of the squared slopes against the summed loss; None: of six, the one with the lowest log-loss of
             held-out pairs, chosen once per run with pairs of a group on one side of every split.
+        scale_each: whether each feature is scaled by itself; None: chosen likewise.
     """
 
     name = "bradley-terry"
     capabilities = Capabilities(takes_weights=True, divisible=True, single_threaded=True)
 
-    def __init__(self, penalty: float | None = None) -> None:
-        self.penalty = penalty
+    def __init__(self, penalty: float | None = None, scale_each: bool | None = None) -> None:
+        self.penalty, self.scale_each = penalty, scale_each
 
     def describe(self) -> str:
         """Return the recipe in one line."""
-        penalty = "chosen on held-out pairs" if self.penalty is None else f"{self.penalty:g}"
-        return f"Bradley–Terry model, linear in the difference of the features, L2 penalty {penalty}"
+        chosen = "chosen on held-out pairs"
+        penalty = chosen if self.penalty is None else f"{self.penalty:g}"
+        scaling = {None: chosen, True: "each", False: "all together"}[self.scale_each]
+        return f"Bradley–Terry model, linear in the difference of the features, scaling {scaling}, L2 penalty {penalty}"
 
     def n_models(self, plan: Plan) -> int:
         """Return the number of members."""
@@ -57,13 +62,29 @@ class BradleyTerry:
         if samples.classes is None or len(samples.classes) != 2:
             raise InputError(f"{self.name} is for pairs: pass them to hs.measure_preferences")
         difference = _differences(samples)
-        penalty = self.penalty or _choose_penalty(samples, difference, plan.blocks)
+        recipe = self._choose_recipe(samples, difference, plan.blocks)
         for member in plan.members():
             rows = member.train
-            slopes = _fit(difference[rows], samples.labels[rows], _weights(samples, rows), penalty)
+            slopes = _fit(difference[rows], samples.labels[rows], _weights(samples, rows), recipe)
             values = _log_probabilities(difference[member.held_out] @ slopes)
             yield Predictions(torch.from_numpy(member.held_out), torch.from_numpy(values), member.round)
             on_progress(1)
+
+    def _choose_recipe(self, samples: Samples, difference: np.ndarray, blocks: np.ndarray) -> "_Recipe":
+        penalties = PENALTIES if self.penalty is None else (self.penalty,)
+        scalings = (False, True) if self.scale_each is None else (self.scale_each,)
+        recipes = [_Recipe(penalty, scaling) for penalty in penalties for scaling in scalings]
+        if len(recipes) == 1:
+            return recipes[0]
+        chosen = _CHOSEN.get(samples)
+        if chosen is None or chosen not in recipes:
+            chosen = _CHOSEN[samples] = _choose(recipes, samples, difference, blocks)
+        return chosen
+
+
+class _Recipe(NamedTuple):
+    penalty: float
+    scale_each: bool
 
 
 def _differences(samples: Samples) -> np.ndarray:
@@ -81,15 +102,16 @@ def _log_probabilities(score: np.ndarray) -> np.ndarray:
     return both
 
 
-def _fit(difference: np.ndarray, label: np.ndarray, weights: np.ndarray | None, penalty: float) -> np.ndarray:
+def _fit(difference: np.ndarray, label: np.ndarray, weights: np.ndarray | None, recipe: _Recipe) -> np.ndarray:
     """Return the slopes that predict label 1."""
     size = np.sqrt(np.mean(difference**2, axis=0))
+    size = size if recipe.scale_each else np.full_like(size, np.sqrt(np.mean(size**2)))
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
     if len(np.unique(label)) < 2:
         return np.zeros(difference.shape[1])
     # Newton's method where its matrix is small.
     solver = "newton-cholesky" if difference.shape[1] <= 1_000 else "lbfgs"
-    model = LogisticRegression(C=1 / penalty, fit_intercept=False, solver=solver, max_iter=500)
+    model = LogisticRegression(C=1 / recipe.penalty, fit_intercept=False, solver=solver, max_iter=500)
     with warnings.catch_warnings():
         # A small penalty on separable pairs: the slopes are as good as they get.
         warnings.simplefilter("ignore")
@@ -98,26 +120,22 @@ def _fit(difference: np.ndarray, label: np.ndarray, weights: np.ndarray | None, 
     return slopes
 
 
-_PENALTIES_OF: WeakKeyDictionary[Samples, float] = WeakKeyDictionary()
+# The recipe for the latest samples, as long as they live, for all parts of a run.
+_CHOSEN: WeakKeyDictionary[Samples, _Recipe] = WeakKeyDictionary()
 
 
-def _choose_penalty(samples: Samples, difference: np.ndarray, blocks: np.ndarray) -> float:
-    """Return the penalty with the lowest log-loss of held-out pairs; cached as long as the samples live."""
-    if samples in _PENALTIES_OF:
-        return _PENALTIES_OF[samples]
+def _choose(recipes: list[_Recipe], samples: Samples, difference: np.ndarray, blocks: np.ndarray) -> _Recipe:
+    """Return the recipe with the lowest log-loss of held-out pairs."""
     rng = np.random.default_rng(_SEARCH_SEED)
     rows = np.sort(rng.permutation(len(samples))[:_SEARCH_PAIRS])
     code = np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
     fold = rng.permutation(code.max() + 1)[code] % _SEARCH_FOLDS
-    losses = np.zeros(len(PENALTIES))
+    losses = np.zeros(len(recipes))
     for number in range(_SEARCH_FOLDS):
         train, test = rows[fold != number], rows[fold == number]
-        if not len(test) or not len(train):
-            continue
         share = 1.0 if samples.weights is None else samples.weights[test]
-        for index, penalty in enumerate(PENALTIES):
-            slopes = _fit(difference[train], samples.labels[train], _weights(samples, train), penalty)
+        for index, recipe in enumerate(recipes):
+            slopes = _fit(difference[train], samples.labels[train], _weights(samples, train), recipe)
             predicted = _log_probabilities(difference[test] @ slopes)
             losses[index] -= (share * predicted[np.arange(len(test)), samples.labels[test]]).sum()
-    _PENALTIES_OF[samples] = PENALTIES[int(losses.argmin())]
-    return _PENALTIES_OF[samples]
+    return recipes[int(losses.argmin())]
