@@ -106,9 +106,8 @@ def main() -> None:
     print(f"# Preferences\n\n`python benchmarks/preferences.py FOLDER`: {head}\n\n" + "\n\n".join(text[1:]))
     methods = ("confidence", "cleanlab", "hardsight")
     for title, prefix in (("Average precision", "AP"), ("Calibration error", "error")):
-        print(
-            f"\n## {title}\n\n| set | flips | {' | '.join(methods)} | mean P(flipped) | right |\n|---|--:|--:|--:|--:|--:|--:|"
-        )
+        print(f"\n## {title}\n\n| set | flips | {' | '.join(methods)} | mean P(flipped) | right |")
+        print("|---|--:|--:|--:|--:|--:|--:|")
         for (name, rate), row in table.iterrows():
             cells = " | ".join(f"{row[f'{prefix} {method}']:.3f}" for method in methods)
             print(f"| {name} | {rate:.0%} | {cells} | {row['found']:.2f} | {row['right']:.2f} |")

@@ -91,7 +91,7 @@ def measure_pairs(pairs: Pairs, *, learner: Any = "auto", **arguments: Any) -> D
     Raises:
         InputError: arguments that cannot be used.
     """
-    # Models that were trained on weighted pairs rank no better (benchmarks/preferences.md).
+    # Models that were trained on weighted pairs rank no better on average (benchmarks/LOG.md).
     refine = arguments.pop("refine", None)
     d = measure(
         pairs.samples,
