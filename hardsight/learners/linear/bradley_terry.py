@@ -62,27 +62,27 @@ class BradleyTerry:
         if samples.classes is None or len(samples.classes) != 2:
             raise InputError(f"{self.name} is for pairs: pass them to hs.measure_preferences")
         difference = _differences(samples)
-        recipe = self._choose_recipe(samples, difference, plan.blocks)
+        setting = self._choose_setting(samples, difference, plan.blocks)
         for member in plan.members():
             rows = member.train
-            slopes = _fit(difference[rows], samples.labels[rows], _weights(samples, rows), recipe)
+            slopes = _fit(difference[rows], samples.labels[rows], _weights(samples, rows), setting)
             values = _log_probabilities(difference[member.held_out] @ slopes)
             yield Predictions(torch.from_numpy(member.held_out), torch.from_numpy(values), member.round)
             on_progress(1)
 
-    def _choose_recipe(self, samples: Samples, difference: np.ndarray, blocks: np.ndarray) -> "_Recipe":
+    def _choose_setting(self, samples: Samples, difference: np.ndarray, blocks: np.ndarray) -> "_Setting":
         penalties = PENALTIES if self.penalty is None else (self.penalty,)
         scalings = (False, True) if self.scale_each is None else (self.scale_each,)
-        recipes = [_Recipe(penalty, scaling) for penalty in penalties for scaling in scalings]
-        if len(recipes) == 1:
-            return recipes[0]
+        settings = [_Setting(penalty, scaling) for penalty in penalties for scaling in scalings]
+        if len(settings) == 1:
+            return settings[0]
         chosen = _CHOSEN.get(samples)
-        if chosen is None or chosen not in recipes:
-            chosen = _CHOSEN[samples] = _choose(recipes, samples, difference, blocks)
+        if chosen is None or chosen not in settings:
+            chosen = _CHOSEN[samples] = _choose(settings, samples, difference, blocks)
         return chosen
 
 
-class _Recipe(NamedTuple):
+class _Setting(NamedTuple):
     penalty: float
     scale_each: bool
 
@@ -102,16 +102,16 @@ def _log_probabilities(score: np.ndarray) -> np.ndarray:
     return both
 
 
-def _fit(difference: np.ndarray, label: np.ndarray, weights: np.ndarray | None, recipe: _Recipe) -> np.ndarray:
+def _fit(difference: np.ndarray, label: np.ndarray, weights: np.ndarray | None, setting: _Setting) -> np.ndarray:
     """Return the slopes that predict label 1."""
     size = np.sqrt(np.mean(difference**2, axis=0))
-    size = size if recipe.scale_each else np.full_like(size, np.sqrt(np.mean(size**2)))
+    size = size if setting.scale_each else np.full_like(size, np.sqrt(np.mean(size**2)))
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
     if len(np.unique(label)) < 2:
         return np.zeros(difference.shape[1])
     # Newton's method where its matrix is small.
     solver = "newton-cholesky" if difference.shape[1] <= 1_000 else "lbfgs"
-    model = LogisticRegression(C=1 / recipe.penalty, fit_intercept=False, solver=solver, max_iter=500)
+    model = LogisticRegression(C=1 / setting.penalty, fit_intercept=False, solver=solver, max_iter=500)
     with warnings.catch_warnings():
         # A small penalty on separable pairs: the slopes are as good as they get.
         warnings.simplefilter("ignore")
@@ -120,22 +120,22 @@ def _fit(difference: np.ndarray, label: np.ndarray, weights: np.ndarray | None, 
     return slopes
 
 
-# The recipe for the latest samples, as long as they live, for all parts of a run.
-_CHOSEN: WeakKeyDictionary[Samples, _Recipe] = WeakKeyDictionary()
+# The setting for the latest samples, as long as they live, for all parts of a run.
+_CHOSEN: WeakKeyDictionary[Samples, _Setting] = WeakKeyDictionary()
 
 
-def _choose(recipes: list[_Recipe], samples: Samples, difference: np.ndarray, blocks: np.ndarray) -> _Recipe:
-    """Return the recipe with the lowest log-loss of held-out pairs."""
+def _choose(settings: list[_Setting], samples: Samples, difference: np.ndarray, blocks: np.ndarray) -> _Setting:
+    """Return the setting with the lowest log-loss of held-out pairs."""
     rng = np.random.default_rng(_SEARCH_SEED)
     rows = np.sort(rng.permutation(len(samples))[:_SEARCH_PAIRS])
     code = np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
     fold = rng.permutation(code.max() + 1)[code] % _SEARCH_FOLDS
-    losses = np.zeros(len(recipes))
+    losses = np.zeros(len(settings))
     for number in range(_SEARCH_FOLDS):
         train, test = rows[fold != number], rows[fold == number]
         share = 1.0 if samples.weights is None else samples.weights[test]
-        for index, recipe in enumerate(recipes):
-            slopes = _fit(difference[train], samples.labels[train], _weights(samples, train), recipe)
+        for index, setting in enumerate(settings):
+            slopes = _fit(difference[train], samples.labels[train], _weights(samples, train), setting)
             predicted = _log_probabilities(difference[test] @ slopes)
             losses[index] -= (share * predicted[np.arange(len(test)), samples.labels[test]]).sum()
-    return recipes[int(losses.argmin())]
+    return settings[int(losses.argmin())]
