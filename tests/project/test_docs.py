@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from support import tiny_encoders
 
 from hardsight.cli import main
+from hardsight.theory import CLAIMS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -28,6 +29,7 @@ PROSE = {
     "quick-starts.md",
     "gallery.md",
     "limits.md",
+    "paper.md",
     "results.md",
     "training-matrix.md",
 }
@@ -163,6 +165,14 @@ def test_the_code_runs(page, folder, tmp_path_factory, monkeypatch):
             result = CliRunner().invoke(main, words[1:], catch_exceptions=False)
             assert result.exit_code == 0, f"{words}\n{result.output}"
     assert blocks or page.name in PROSE or page.parent.name in PROSE_FOLDERS
+
+
+def test_pages_about_the_theory_name_claims_that_exist():
+    for name in ("paper.md", "why-weights-work.md"):
+        text = FENCED.sub("", (ROOT / "docs" / name).read_text(encoding="utf-8"))
+        named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", text))
+        assert len(named) > 10
+        assert named <= set(CLAIMS)
 
 
 def test_the_readme_is_short():
