@@ -9,6 +9,7 @@ from hardsight.data import Encoder as Encoder
 from hardsight.data import Samples as Samples
 from hardsight.data import read as read
 from hardsight.data.annotations import Annotations as Annotations
+from hardsight.data.tokens.sentences import Tokens as Tokens
 from hardsight.difficulty.annotation_result import AnnotationResult as AnnotationResult
 from hardsight.difficulty.result import Difficulty as Difficulty
 from hardsight.errors import HardsightError as HardsightError

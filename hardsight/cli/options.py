@@ -60,6 +60,14 @@ def text_file_options(command: Callable[..., None]) -> Callable[..., None]:
     return _add_options(_text_file_options(), command)
 
 
+def tag_column_option() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option that names the column of tags in a CoNLL file."""
+    return click.option(
+        "--tag-column", type=TEXT, metavar="NUMBER",
+        help="Column of the tags in a CoNLL file, from 1; of CoNLL-U also upos, xpos, deprel. [default: the last; upos]",
+    )  # fmt: skip
+
+
 def _source_options() -> list[Any]:
     """Return the options that say how a file is written, and what of a folder is read."""
     return [
@@ -68,6 +76,7 @@ def _source_options() -> list[Any]:
         click.option("--split", type=TEXT, multiple=True,
                      help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
         click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
+        tag_column_option(),
     ]  # fmt: skip
 
 
@@ -107,8 +116,8 @@ def format_roles(options: "ReadOptions") -> list[str] | None:
     """Return the options that name the columns of a table, as `hardsight apply` takes them; None if it lacks one."""
     if options.merge_spellings:
         return None
-    names = ("label", "id", "separator", "encoding")
-    arguments = [(f"--{name}", getattr(options, name)) for name in names]
+    names = ("label", "id", "separator", "encoding", "tag_column")
+    arguments = [(f"--{name.replace('_', '-')}", getattr(options, name)) for name in names]
     header = [] if options.header else ["--no-header"]
     return [part for name, value in arguments if value is not None for part in (name, str(value))] + header
 

@@ -20,7 +20,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "Columns": ("prompt", "chosen", "rejected", "item", "annotator", "label", "id_", "group", "text", "drop", "weights",
                 "witness", "counts"),
     "Reading": ("data", "task", "unlabelled", "merge_spellings", "separator", "header", "encoding", "sheet", "split",
-                "skip_broken"),
+                "skip_broken", "tag_column"),
     "Weights to explain": ("difficulty", "weights_file", "schemes", "assignments", "clip"),
     "Models": ("features", "learner", "embedding", "loss", "pilot", "calibrate", "refine", "adjusted"),
     "How many models": ("reliability", "budget", "folds", "repeats", "splits", "members", "ratio"),

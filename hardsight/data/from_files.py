@@ -13,6 +13,7 @@ from hardsight.data.from_folders import read_folder
 from hardsight.data.from_tables import read_table
 from hardsight.data.read_options import ReadOptions
 from hardsight.data.samples import Samples
+from hardsight.data.tokens.conll import is_conll, read_conll
 from hardsight.errors import Faults, InputError, first_line
 from hardsight.io import limits
 
@@ -39,6 +40,7 @@ def read(
     sheet: str | None = None,
     split: str | Sequence[str] = (),
     skip_broken: bool = False,
+    tag_column: str | int | None = None,
 ) -> Samples:
     """Read samples from a file or folder.
 
@@ -53,6 +55,8 @@ def read(
             - ``.npy``, or a sparse matrix in ``.npz`` (:func:`scipy.sparse.save_npz`): features; ``label``, ``id``,
               ``group`` and ``weights`` are then *paths* of files with one value per row: ``.npy``, ``.csv`` or ``.txt`` (one
               extra line at the top is a header), looked up under that path, then beside ``path``;
+            - a CoNLL file (``.conll``, ``.conllu``, ``.iob``, ``.bio``, ``.ner``), one token per line: its rows are
+              the tokens, see :class:`hardsight.Tokens`;
             - a folder with one subfolder per class, of images or of ``.txt`` files; ids are the files' paths in it.
         label: the label's column or array; required for tables.
         id: the column or array of ids, unique.
@@ -71,6 +75,8 @@ def read(
         sheet: of a workbook: the name of the sheet to read. None: the first.
         split: of a folder that holds splits: which to read, such as "train"; or several.
         skip_broken: leave out files of a folder that cannot be read.
+        tag_column: of a CoNLL file: the column of the tags, a number from 1, or from the end, -1; of CoNLL-U also "upos",
+            "xpos", …. None: the last; of CoNLL-U "upos". A ``.txt`` or ``.tsv`` file with it is read as CoNLL.
 
     Raises:
         InputError: no such path, a file that cannot be read, a name that is not in it, or data that cannot be used.
@@ -94,6 +100,7 @@ def read(
             sheet=sheet,
             split=split,
             skip_broken=skip_broken,
+            tag_column=None if tag_column is None else str(tag_column),
         ),
     )
 
@@ -117,6 +124,8 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
         check_place(place, options)
     if len(faults.messages) > known:
         faults.raise_all()
+    if is_conll(place, options.tag_column):
+        return _read_tokens(place, options, faults)
     reader: Reader | None = None
     with faults.collect():
         reader = find_reader(place)
@@ -134,6 +143,19 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
             skip_broken=options.skip_broken,
         )
     return read_array(place, options) if place.suffix.lower() == ".npy" else read_archive(place, options)
+
+
+def _read_tokens(place: Path, options: ReadOptions, faults: Faults) -> Samples:
+    """Return the tokens of a CoNLL file as samples."""
+    with faults.collect():
+        if columns := sorted({*options.columns, *(("drop",) if options.drop else ())}):
+            raise InputError(
+                f"{place} is a CoNLL file, whose columns have no names: leave out {', '.join(columns)}, and give the number "
+                "of the column of tags (tag_column, --tag-column)"
+            )
+    faults.raise_all()
+    tokens = read_conll(place, options.tag_column, options.encoding).to_tokens()
+    return tokens.samples(options.embedding)
 
 
 def find_reader(place: Path) -> Reader | None:
@@ -180,7 +202,7 @@ def _unknown_type(place: Path) -> str:
             f"{place} is not read, as such a file can run code: read it in Python and pass the DataFrame to hs.measure, or "
             "write it as .csv or .parquet"
         )
-    types = ", ".join((*registry.SUPPORTED, ".npz", ".npy"))
+    types = ", ".join((*registry.SUPPORTED, ".npz", ".npy", ".conll", ".conllu"))
     return (
         f"{place} is of an unknown type: pass {types}, {registry.COMPRESSED_HINT}, or a folder with one subfolder per "
         "class. In Python, hs.measure takes a DataFrame"

@@ -41,6 +41,7 @@ class ReadOptions:
     unlabelled: str = "drop"
     split: Sequence[str] = ()
     skip_broken: bool = False
+    tag_column: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("drop", "split"):

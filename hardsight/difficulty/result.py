@@ -19,6 +19,7 @@ from hardsight.difficulty.file import column_values, read_fields, write_result
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.difficulty.samples_of_parts import add_up_parts, has_all_parts
+from hardsight.difficulty.spans import list_spans
 from hardsight.difficulty.spreadsheet import write_ranked_csv
 from hardsight.errors import InputError
 from hardsight.validation import check_int
@@ -276,6 +277,16 @@ class Difficulty:
             InputError: the rows of this result are whole samples.
         """
         return add_up_parts(self)
+
+    def spans(self) -> pd.DataFrame:
+        """Return the spans of tokens, such as names, with the probability that each is wrong, and those probably missed.
+
+        See :func:`hardsight.difficulty.spans.list_spans` for the columns.
+
+        Raises:
+            InputError: rows are not tokens, there is no P(label wrong), or the tags spell no spans.
+        """
+        return list_spans(self)
 
     def copies(self) -> pd.DataFrame:
         """Return the sets of samples that are copies of each other, exactly or nearly: one row per set, by ``set``.

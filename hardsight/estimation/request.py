@@ -15,6 +15,7 @@ from hardsight.data import Samples
 from hardsight.data.from_hf_rows import rows_to_samples
 from hardsight.data.from_ids import ids_to_samples
 from hardsight.data.read_options import option_names
+from hardsight.data.tokens.sentences import Tokens
 from hardsight.errors import Faults, InputError
 from hardsight.estimation.backends import choose_backend
 from hardsight.estimation.blocks import DUPLICATES
@@ -199,6 +200,8 @@ def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Sa
     Raises:
         InputError: data that cannot be used, or ``X`` is :class:`Samples` and arguments that they already hold are set.
     """
+    if isinstance(X, Tokens):
+        X = X.samples(options.pop("embedding", "auto"))
     if not isinstance(X, Samples):
         return _converter(learner)(X, **columns, **options)
     extra = [name for name, value in {**columns, **options}.items() if not _is_default(value)]

@@ -89,8 +89,8 @@ def tunable_learner(
     """Return the learner if its training length is to be searched for, otherwise None.
 
     Args:
-        pilot: whether the user asks for a search; None: if the learner was left open and the number of models is not
-            limited.
+        pilot: whether the user asks for a search; None: if the learner was left open, has a length to choose, and the
+            number of models is not limited.
         learner_argument: the learner as the user passed it.
         max_models: budget of the run in models; None without one.
 
@@ -105,6 +105,8 @@ def tunable_learner(
             return None
     if isinstance(learner, TunableLength) and capabilities_of(learner).tunable_length:
         return learner
+    if pilot is None:
+        return None
     raise InputError(
         f"pilot needs a learner with an open training length, which {learner.name} does not have: leave out pilot=True, or "
         "use the learner auto, network or convnet, or hs.Network without epochs and length"

@@ -22,6 +22,7 @@ from hardsight.learners import presets
 from hardsight.learners.base import Learner, capabilities_of
 from hardsight.learners.label_sets import learn_labels
 from hardsight.learners.lightning import LightningModel
+from hardsight.learners.linear.sparse_softmax import SparseSoftmax
 from hardsight.learners.network.network import Network
 from hardsight.learners.network.rotation import count_axes
 from hardsight.learners.network.seeds import preserve_random_state
@@ -131,6 +132,10 @@ def check_name(learner: Any) -> Any:
 
 
 def _choose_by_name(name: str, samples: Samples) -> tuple[Learner, str]:
+    if name == "auto" and samples.sparse and samples.parts is not None and samples.classes is not None:
+        return SklearnModel(
+            SparseSoftmax(), name="sparse softmax"
+        ), "a linear model that reads the sparse features of tokens"
     if name == "auto":
         unit = _UNITS.get(samples.kind, "numbers")
         width = samples.matrix.shape[1]

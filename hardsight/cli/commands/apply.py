@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.options import TEXT, take_read_options, text_file_options
+from hardsight.cli.options import TEXT, tag_column_option, take_read_options, text_file_options
 from hardsight.cli.output import result_folder
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ UNDO = "undo.json"
               help="Print the changes, and how many labels they should put right and spoil; write nothing.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Move the files of a folder without asking.")
 @text_file_options
+@tag_column_option()
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="The table to write, another file of the same type as DATA; or the file to undo moves with. "
                    "[default for a folder: DIR/undo.json]")  # fmt: skip
@@ -42,20 +43,23 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
           drop_copies: bool, preview: bool, yes: bool, output: Path | None, **options: Any) -> None:  # fmt: skip
     """Write the table DATA again with the decisions of a review: corrected labels, without dropped rows.
 
-    DIR is the --out of measure, or its difficulty.parquet; DATA is what was measured (.csv, .tsv, also .gz, or .parquet).
-    Rows without a label and all other cells stay unchanged.
+    DIR is the --out of measure, or its difficulty.parquet; DATA is what was measured (.csv, .tsv, also .gz, .parquet, or a
+    CoNLL file). Rows without a label and all other cells stay unchanged.
 
     If DATA is a folder with one folder per class, its files are moved in place: relabelled ones into the folder of their new
     class, dropped ones into DATA/.dropped. The moves are shown first; `hardsight undo` puts everything back.
     """
+    from hardsight.data.tokens.conll import is_conll
     from hardsight.difficulty.actions import describe_trust
     from hardsight.difficulty.decisions import FILE_NAME, gather_decisions
     from hardsight.difficulty.result import Difficulty
     from hardsight.reporting.review.apply import apply_to_table
+    from hardsight.reporting.review.apply_conll import apply_to_conll
     from hardsight.reporting.review.apply_folder import plan_moves
 
-    in_place = data.is_dir()
-    if label is None and not in_place:
+    reading, in_place = take_read_options(options), data.is_dir()
+    tagged = is_conll(data, reading.tag_column)
+    if label is None and not in_place and not tagged:
         raise click.UsageError("name the column of the labels with --label")
     if output is None and not preview and not in_place:
         raise click.UsageError("name the table to write with --output, or see the changes with --preview")
@@ -76,13 +80,17 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
     if in_place:
         _move_planned(difficulty, rows, planned, data, record, preview=preview, yes=yes)
         return
-    if preview or output is None or label is None:
+    if preview or output is None or (label is None and not tagged):
         _print_preview(difficulty, rows, drop_copies=drop_copies)
         return
-    counts = apply_to_table(data, output, difficulty, rows, label=label, id=id_,
-                            options=take_read_options(options), drop_copies=drop_copies)  # fmt: skip
+    if tagged or label is None:
+        counts = apply_to_conll(data, output, difficulty, rows, tag_column=reading.tag_column, encoding=reading.encoding)
+    else:
+        counts = apply_to_table(
+            data, output, difficulty, rows, label=label, id=id_, options=reading, drop_copies=drop_copies
+        )
     unlabelled = f", {counts.unlabelled:,} without a label" if counts.unlabelled else ""
-    copies = f", {counts.redundant:,} left out as copies" if drop_copies else ""
+    copies = f", {counts.redundant:,} left out {'as copies' if drop_copies else 'with them'}" if counts.redundant else ""
     click.echo(
         f"wrote {output}: {counts.rows:,} rows{unlabelled}, {counts.relabelled:,} relabelled; {counts.dropped:,} dropped"
         f"{copies}"

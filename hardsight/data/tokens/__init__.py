@@ -1,0 +1,1 @@
+"""Sentences whose tokens have tags: parts of speech, named entities, chunks."""

@@ -1,0 +1,188 @@
+"""Spans of tokens, such as names: the probability that each is wrong, and spans that are probably missed.
+
+Each token has a posterior over tags. A span is right if the tags of its tokens are, and if no token beside it belongs to it.
+Tags of neighbouring tokens are not independent: an I-PER follows B-PER or I-PER alone. So the probability of a span is its
+marginal in a chain whose tokens have their posteriors, and whose steps that the scheme forbids count ``_FORBIDDEN`` times as
+much as others; forward and backward sums give it exactly (Rabiner 1989, *A tutorial on hidden Markov models*, section III).
+"""
+
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardsight.data.tokens.schemes import OUTSIDE, Span, find_scheme, find_spans, is_continued, is_valid_step
+from hardsight.errors import InputError
+
+if TYPE_CHECKING:
+    from hardsight.difficulty.result import Difficulty
+
+# Weight of a step that the scheme forbids. Given tags are out of sequence sometimes.
+_FORBIDDEN = 0.01
+_TINY = 1e-12
+
+
+class _Sentence(NamedTuple):
+    """A sentence as rows of the result, in order, with the sums of the chain."""
+
+    rows: np.ndarray
+    posterior: np.ndarray  # (token, tag)
+    forward: np.ndarray  # (token, tag), each row scaled to sum 1, with the posterior of the token
+    backward: np.ndarray  # (token, tag), scaled by the same factors, without it
+    scale: np.ndarray  # (token,)
+
+
+def list_spans(d: "Difficulty") -> pd.DataFrame:
+    """Return one row per given span, and one per span that is probably missed, the likeliest wrong first.
+
+    Columns are ``sample``; ``start`` and ``end`` (not included), positions of tokens; ``text``, if the measured samples are
+    in memory; ``label``, the type of the span, empty for one that is probably missed; ``suggested``, the type of the
+    likeliest span at its place, empty for none, with ``suggested_start`` and ``suggested_end``, -1 for none; and
+    ``p_wrong``: the probability that the given span is wrong in type or extent, or that the missed one is right.
+
+    Raises:
+        InputError: rows are not tokens, there is no P(label wrong), or the tags spell no spans.
+    """
+    return _SpanTable(d).make()
+
+
+class _SpanTable:
+    """The spans of a result."""
+
+    def __init__(self, d: "Difficulty") -> None:
+        if d.sample is None or d.part is None or d.run.part_name != "token":
+            raise InputError("the rows of this result are not tokens: measure hs.Tokens or a CoNLL file to get spans")
+        if d.p_wrong is None or d.consensus is None or d.suggested is None or d.p_suggested is None or d.classes is None:
+            raise InputError("spans need P(label wrong), which takes log-loss and two predictions of every token")
+        self.d, self.tags = d, [str(name) for name in d.classes]
+        self.posterior = _token_posterior(d.labels, d.p_wrong, d.suggested, d.p_suggested, d.consensus)
+        codes = pd.factorize(d.sample)[0]
+        order = np.argsort(codes, kind="stable")
+        self.sentences = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+        self.scheme = find_scheme([self.tags[code] for code in d.labels[rows]] for rows in self.sentences)
+        if self.scheme == "none":
+            raise InputError("these tags spell no spans: they need prefixes, such as B-PER and I-PER, and O")
+
+    def make(self) -> pd.DataFrame:
+        parts = None if self.d.samples is None else self.d.samples.parts
+        texts = None if parts is None else parts.text
+        rows = [row for sentence in self.sentences for row in self._rows_of(sentence, texts)]
+        names = ["sample", "start", "end", "text", "label", "suggested", "suggested_start", "suggested_end", "p_wrong"]
+        table = pd.DataFrame(rows, columns=names).sort_values("p_wrong", ascending=False, kind="stable", ignore_index=True)
+        return table if texts is not None else table.drop(columns="text")
+
+    def _rows_of(self, rows: np.ndarray, texts: np.ndarray | None) -> list[tuple[object, ...]]:
+        d = self.d
+        assert d.sample is not None
+        chain = self._run_chain(rows)
+        given = find_spans([self.tags[code] for code in d.labels[rows]])
+        likeliest = self._likeliest_tags(chain)
+        suggested = find_spans([self.tags[code] for code in likeliest])
+        name, tags = d.sample[rows[0]].item(), d.labels[rows]
+        made = [
+            (name, span, span.type, _overlapping(span, suggested), 1 - self._probability(chain, span, tags))
+            for span in given
+        ]
+        made += [
+            (name, span, "", span, self._probability(chain, span, likeliest))
+            for span in suggested
+            if _overlapping(span, given) is None
+        ]
+        words = None if texts is None else texts[rows]
+        return [
+            (
+                sample,
+                span.start,
+                span.end,
+                "" if words is None else " ".join(words[span.start : span.end]),
+                label,
+                "" if other is None else other.type,
+                -1 if other is None else other.start,
+                -1 if other is None else other.end,
+                min(max(wrong, 0.0), 1.0),
+            )
+            for sample, span, label, other, wrong in made
+        ]
+
+    @cached_property
+    def _steps(self) -> np.ndarray:
+        """Weight of each step from tag to tag, ``(tag + 1, tag + 1)``; the last tag is O outside of the sentence."""
+        tags = [*self.tags, OUTSIDE]
+        allowed = np.array([[is_valid_step(before, tag, self.scheme) for tag in tags] for before in tags])
+        return np.where(allowed, 1.0, _FORBIDDEN)
+
+    @cached_property
+    def _continues(self) -> np.ndarray:
+        """Whether a tag continues the span of the tag before it, ``(tag + 1, tag + 1)``."""
+        tags = [*self.tags, OUTSIDE]
+        continues: np.ndarray = np.array([[is_continued(before, tag) for tag in tags] for before in tags])
+        return continues
+
+    def _run_chain(self, rows: np.ndarray) -> _Sentence:
+        posterior, steps = self.posterior[rows], self._steps
+        inner = steps[:-1, :-1]
+        forward, backward, scale = np.empty_like(posterior), np.empty_like(posterior), np.empty(len(rows))
+        for at in range(len(rows)):
+            before = steps[-1, :-1] if at == 0 else forward[at - 1] @ inner
+            forward[at] = before * posterior[at]
+            scale[at] = max(forward[at].sum(), _TINY)
+            forward[at] /= scale[at]
+        backward[-1] = steps[:-1, -1]
+        for at in range(len(rows) - 1, 0, -1):
+            backward[at - 1] = inner @ (posterior[at] * backward[at]) / scale[at]
+        return _Sentence(rows, posterior, forward, backward, scale)
+
+    def _likeliest_tags(self, chain: _Sentence) -> np.ndarray:
+        likeliest: np.ndarray = (chain.forward * chain.backward).argmax(1)
+        return likeliest
+
+    def _probability(self, chain: _Sentence, span: Span, tags: np.ndarray) -> float:
+        """Return the probability that the tokens of a span have these tags and that neither neighbour continues it."""
+        first, last = span.start, span.end - 1
+        steps, posterior = self._steps, chain.posterior
+        if first == 0:
+            value = steps[-1, tags[0]]
+        else:
+            value = chain.forward[first - 1] @ (steps[:-1, tags[first]] * ~self._continues[:-1, tags[first]])
+        value *= posterior[first, tags[first]] / chain.scale[first]
+        for before, at in pairwise(range(first, last + 1)):
+            value *= steps[tags[before], tags[at]] * posterior[at, tags[at]] / chain.scale[at]
+        if last + 1 == len(tags):
+            after = steps[tags[last], -1]
+        else:
+            after = (
+                (steps[tags[last], :-1] * ~self._continues[tags[last], :-1])
+                @ (posterior[last + 1] * chain.backward[last + 1])
+                / chain.scale[last + 1]
+            )
+        total = float(chain.forward[-1] @ chain.backward[-1])
+        return float(value * after / max(total, _TINY))
+
+
+def _overlapping(span: Span, others: list[Span]) -> Span | None:
+    """Return the span among others that shares most tokens with one; None if none does."""
+    shared = [(min(span.end, other.end) - max(span.start, other.start), other) for other in others]
+    best = max(shared, key=lambda pair: pair[0], default=None)
+    return None if best is None or best[0] <= 0 else best[1]
+
+
+def _token_posterior(
+    labels: np.ndarray, p_wrong: np.ndarray, suggested: np.ndarray, p_suggested: np.ndarray, consensus: np.ndarray
+) -> np.ndarray:
+    """Return P(true tag) of every token, ``(token, tag)``.
+
+    The result keeps those of the given and of the suggested tag. What is left is divided as the consensus does.
+    """
+    rows = np.arange(len(labels))
+    posterior = np.exp(consensus)
+    posterior[rows, labels] = 0
+    posterior[rows, suggested] = 0
+    left = np.clip(p_wrong - np.where(suggested == labels, 0, p_suggested), 0, 1)
+    sums = posterior.sum(1)
+    posterior *= (left / np.maximum(sums, _TINY))[:, None]
+    posterior[rows, suggested] = p_suggested
+    posterior[rows, labels] = 1 - p_wrong
+    scaled: np.ndarray = posterior / np.maximum(posterior.sum(1, keepdims=True), _TINY)
+    return scaled

@@ -1,0 +1,48 @@
+"""A CoNLL file from measuring to the corrected file, by command."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.command_line import run
+
+NAMES, PLACES, VERBS = ["Anna", "Boris", "Clara", "Dora"], ["Paris", "Berlin", "Lima", "Kyiv"], ["met", "left", "saw"]
+
+
+def corpus(sentences: int, seed: int) -> tuple[list[str], list[int]]:
+    """Lines "word tag", every sentence's first line wrong in 8 of 100."""
+    rng, lines, wrong = np.random.default_rng(seed), ["# names and places"], []
+    for _ in range(sentences):
+        words = [(rng.choice(NAMES), "B-PER"), (rng.choice(VERBS), "O"), (rng.choice(PLACES), "B-LOC"), (".", "O")]
+        if rng.random() < 0.08:
+            words[0] = (words[0][0], "B-LOC")
+            wrong.append(len(lines))
+        lines += [f"{word} {tag}" for word, tag in words] + [""]
+    return lines, wrong
+
+
+@pytest.mark.slow
+def test_measure_and_apply(tmp_path, monkeypatch) -> None:
+    lines, wrong = corpus(150, 0)
+    (tmp_path / "train.conll").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    ended = run("measure", "train.conll", "--folds", 3, "--repeats", 2, "--out", "out", "--quiet")
+    assert ended.exit_code == 0, ended.output
+    assert re.search(r"About 1\d of 600 tokens are probably labelled wrong, in 1\d of 150 sentences", ended.output)
+    ranked = pd.read_csv(tmp_path / "out" / "difficulty.csv")
+    assert set(ranked["text"].head(10)) <= set(NAMES)
+    assert (ranked["label"].head(10) == "B-LOC").all()
+    # Decisions about the likeliest wrong, as a review exports them.
+    decisions = ranked.head(10)[["id"]].assign(action="relabel", label="B-PER")
+    decisions.to_csv("out/decisions.csv", index=False)
+    ended = run("apply", "out", "train.conll", "-o", "new.conll")
+    assert ended.exit_code == 0, ended.output
+    new = (tmp_path / "new.conll").read_text().split("\n")
+    changed = [at for at, (before, after) in enumerate(zip(lines, new, strict=True)) if before != after]
+    assert set(changed) <= set(wrong)
+    assert len(changed) == 10
+    assert all(new[at].endswith(" B-PER") for at in changed)
+    ended = run("apply", "out", "new.conll", "-o", "other.conll")
+    assert ended.exit_code == 1
+    assert "give the same file" in ended.output

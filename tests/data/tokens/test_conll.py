@@ -1,0 +1,101 @@
+"""CoNLL files: what is read of each dialect, and that nothing but tags changes when a file is written again."""
+
+import numpy as np
+import pytest
+
+import hardsight as hs
+from hardsight.data.tokens.conll import read_conll
+
+CONLL_2003 = (
+    "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n# SYM O O\n\n# a comment\nPeter NNP B-NP B-PER\n"
+    "Blackburn NNP I-NP I-PER\n"
+)
+CONLL_U = (
+    "# sent_id = one\n# text = I don't\n1\tI\tI\tPRON\tPRP\t_\t3\tnsubj\t_\t_\n2-3\tdon't\t_\t_\t_\t_\t_\t_\t_\t_\n"
+    "2\tdo\tdo\tAUX\tVBP\t_\t3\taux\t_\t_\r\n3\tn't\tnot\tPART\tRB\t_\t0\troot\t_\t_\n3.1\tgo\tgo\tVERB\t_\t_\t_\t_\t_\t_\n\n"
+    "# sent_id = two\n1\t#\t#\tSYM\tNN\t_\t0\troot\t_\t_\n"
+)
+BLANKS = "a   X  O\nb\u00e9  X    B-T\n \t\nc X O"
+
+
+def read(tmp_path, content, name="train.conll", **options):
+    path = tmp_path / name
+    path.write_bytes(content.encode(options.get("encoding", "utf-8")))
+    return read_conll(path, **options)
+
+
+def test_dialects_are_read(tmp_path) -> None:
+    tokens = read(tmp_path, CONLL_2003).to_tokens()
+    assert tokens.words.tolist() == ["EU", "rejects", "#", "Peter", "Blackburn"]
+    assert tokens.tags.tolist() == ["B-ORG", "O", "O", "B-PER", "I-PER"]
+    assert tokens.sentence.tolist() == [0, 0, 0, 1, 1]
+    tags = read(tmp_path, CONLL_2003, tag_column="2").to_tokens().tags.tolist()
+    assert (
+        tags == read(tmp_path, CONLL_2003, tag_column="-3").to_tokens().tags.tolist() == ["NNP", "VBZ", "SYM", "NNP", "NNP"]
+    )
+    universal = read(tmp_path, CONLL_U).to_tokens()
+    assert universal.words.tolist() == ["I", "do", "n't", "#"]
+    assert universal.tags.tolist() == ["PRON", "AUX", "PART", "SYM"]
+    assert universal.sentence.tolist() == ["one", "one", "one", "two"]
+    assert read(tmp_path, CONLL_U, tag_column="xpos").to_tokens().tags.tolist() == ["PRP", "VBP", "RB", "NN"]
+    assert read(tmp_path, BLANKS).to_tokens().tags.tolist() == ["O", "B-T", "O"]
+    assert read(tmp_path, "1 EU O\n2 is O\n\n1 Hi O\n").to_tokens().words.tolist() == ["EU", "is", "Hi"]
+    assert read(tmp_path, BLANKS, encoding="cp1252").to_tokens().words[1] == "b\u00e9"
+
+
+@pytest.mark.parametrize("content", [CONLL_2003, CONLL_U, BLANKS, "\ufeff" + CONLL_2003.replace("\n", "\r\n")])
+def test_only_changed_tags_change(tmp_path, content) -> None:
+    file = read(tmp_path, content)
+    tokens, target = file.to_tokens(), tmp_path / "new.conll"
+    keep = np.ones(len(tokens), dtype=bool)
+    assert not file.write(target, tokens.tags, keep).any()
+    assert target.read_bytes() == content.encode()
+    changed = tokens.tags.copy()
+    changed[1] = "B-NEWTAG"
+    file.write(target, changed, keep)
+    again = read_conll(target).to_tokens()
+    assert again.tags.tolist() == changed.tolist()
+    assert again.words.tolist() == tokens.words.tolist()
+    lines = zip(content.encode().splitlines(True), target.read_bytes().splitlines(True), strict=True)
+    assert sum(before != after for before, after in lines) == 1
+
+
+def test_a_dropped_token_takes_its_sentence_with_it(tmp_path) -> None:
+    file = read(tmp_path, CONLL_U)
+    keep = np.ones(4, dtype=bool)
+    keep[1] = False
+    assert file.write(tmp_path / "new.conll", file.to_tokens().tags, keep).tolist() == [True, True, True, False]
+    assert (tmp_path / "new.conll").read_text() == "# sent_id = two\n1\t#\t#\tSYM\tNN\t_\t0\troot\t_\t_\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("a O\nb\n", {}, "line 2 of .* has 1 columns, and 2 are needed"),
+        ("a O\nb O\n", {"tag_column": "7"}, "tag_column must be from 1 to 2"),
+        ("a O\nb O\n", {"tag_column": "upos"}, "tag_column must be a number from 1"),
+        ("a O\nb O\n", {"tag_column": "1"}, "tag_column 1 is the column of words"),
+        ("\n\n", {}, "has no line with a word and a tag"),
+    ],
+)
+def test_faults_are_named_in_one_line(tmp_path, content, options, message) -> None:
+    with pytest.raises(hs.InputError, match=message) as caught:
+        read(tmp_path, content, **options).to_tokens()
+    assert "\n" not in str(caught.value)
+
+
+def test_other_faults_of_files(tmp_path) -> None:
+    path = tmp_path / "train.conll"
+    path.write_bytes(b"a\xe9 O\nb B-X\n")
+    with pytest.raises(hs.InputError, match="cannot be read as utf-8: name its encoding"):
+        hs.read(path)
+    path.write_text("a O\n\nb B-X\n")
+    with pytest.raises(hs.InputError, match="columns have no names: leave out id, label"):
+        hs.read(path, label="x", id="y")
+    file = read_conll(path)
+    with pytest.raises(hs.InputError, match="a tag must not have blanks"):
+        file.write(tmp_path / "new.conll", np.array(["a b", "O"], dtype=object), np.ones(2, bool))
+    # Any text file is read as CoNLL if its column of tags is named.
+    path.rename(tmp_path / "train.txt")
+    samples = hs.read(tmp_path / "train.txt", tag_column=2)
+    assert samples.classes == ("B-X", "O")
