@@ -139,10 +139,15 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def measured_data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what the data of a saved result are, and how they are read again."""
+    data = click.option("--data", type=click.Path(path_type=Path),
+                        help="The data that was measured, to show texts, images and values.")  # fmt: skip
+    return data(reread_options(command))
+
+
+def reread_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how the data of a saved result are read again."""
     options = [
-        click.option("--data", type=click.Path(path_type=Path),
-                     help="The data that was measured, to show texts, images and values."),
         click.option("--label", type=TEXT, help="Column (or array, or file) of the labels, as for measure."),
         click.option("--id", "id_", type=TEXT, help="Column of unique names of the samples, as for measure."),
         click.option("--text", type=TEXT, help="Column of the texts, as for measure."),

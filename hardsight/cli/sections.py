@@ -27,7 +27,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "What to compute": ("effect", "dynamics", "target"),
     "Copies": ("duplicates", "against"),
     "Where models are trained": ("jobs", "backend", "address"),
-    "Results": ("out", "output", "resume", "csv", "hardest", "ask", "as_json", "quiet", "seed", "port"),
+    "Results": ("out", "output", "resume", "csv", "hardest", "ask", "top", "tool", "as_json", "quiet", "seed", "port"),
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ tool.
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from hardsight import __version__
 from hardsight.data.labelling import argilla, doccano, fiftyone, label_studio
 from hardsight.data.labelling.files import project_file
 from hardsight.data.labelling.files import read_project as read
-from hardsight.data.labelling.project import Advice, LabellingProject
+from hardsight.data.labelling.project import Advice, LabellingProject, NewTasks, is_image
 from hardsight.data.samples import Samples
 from hardsight.difficulty.decisions import RELABEL, UNSURE, match_decisions
 from hardsight.difficulty.result import Difficulty
@@ -25,14 +25,16 @@ from hardsight.errors import InputError
 from hardsight.io.atomic import as_path, atomic_write
 from hardsight.io.csv_cells import same_cell
 from hardsight.io.json_values import to_json
-from hardsight.validation import check_int, join_examples
+from hardsight.reporting.report.examples import align_samples
+from hardsight.validation import check_choice, check_int, join_examples
 
-__all__ = ["LabellingProject", "TaskDecisions", "decisions", "export", "read"]
+__all__ = ["LabellingProject", "TaskDecisions", "decisions", "export", "export_new", "read"]
 
 _METADATA, _SAMPLES = "metadata.json", "samples.json"
 _MAX_NAMED = 3
 # Beyond it, writing sentences takes longer than all the rest.
 _MAX_REASONS = 20_000
+TOOLS = {"label-studio": label_studio, "doccano": doccano, "argilla": argilla}
 _WRITERS = {label_studio.NAME: label_studio, doccano.NAME: doccano, argilla.NAME: argilla}
 
 
@@ -104,6 +106,60 @@ def export(
     content = writer.add_advice(tasks, _advise(d, tasks, rows, samples), __version__)
     _write_json(as_path(path), content, lines=tasks.lines)
     return len(rows)
+
+
+def export_new(
+    d: Difficulty, samples: Samples, path: str | Path, tool: str, *, top: int | None = None
+) -> tuple[int, Path | None]:
+    """Write samples that came from elsewhere (a table, a folder of images) as new tasks for a labelling tool.
+
+    Each task shows the text, the image, or one line per column of a table, and suggests a label as in :func:`export`. It
+    keeps the sample's id, by which :func:`decisions` knows it again.
+
+    Args:
+        d: the result.
+        samples: the measured samples.
+        path: the file to write. For Label Studio a second one, ending in .xml, holds the labelling interface.
+        tool: "label-studio", "doccano" or "argilla".
+        top: as in :func:`export`.
+
+    Returns:
+        How many tasks were written, and the path of the labelling interface, if any.
+
+    Raises:
+        InputError: another tool, samples that cannot be shown, nothing to look at, or a path that cannot be written.
+    """
+    writer = TOOLS[check_choice("tool", tool, tuple(TOOLS))]
+    rows = _rows_to_look_at(d, top)
+    new = _new_tasks(d.select(d.ids[rows]), align_samples(d, samples).take(rows))
+    tasks, target = writer.create(new), as_path(path)
+    _write_json(target, writer.add_advice(tasks, _advise(d, tasks, rows, samples), __version__), lines=tasks.lines)
+    if tool != "label-studio":
+        return len(rows), None
+    # Of all classes, not of those that these samples have.
+    interface = target.with_suffix(".xml")
+    with atomic_write(interface) as temporary:
+        temporary.write_text(label_studio.format_interface(new), encoding="utf-8")
+    return len(rows), interface
+
+
+def _new_tasks(d: Difficulty, samples: Samples) -> NewTasks:
+    kind: Literal["text", "image"] = "image" if samples.kind == "image" else "text"
+    if samples.kind == "image" and all(is_image(str(name)) for name in d.ids.tolist()):
+        contents = [str(name) for name in d.ids.tolist()]
+    elif samples.kind == "text":
+        contents = [str(text) for text in samples.features]
+    elif samples.original is not None:
+        contents = [
+            "\n".join(f"{name}: {value}" for name, value in row.items()) for row in samples.original.to_dict("records")
+        ]
+    else:
+        raise InputError(
+            f"samples of kind {samples.kind!r} have nothing that a labelling tool can show: pass texts, a table, or a "
+            "folder of images"
+        )
+    given = [] if d.loss_only else [to_json(label) for label in d.label_names(d.labels).tolist()]
+    return NewTasks(tuple(d.ids.tolist()), contents, given, samples.label_name, d.classes, kind)
 
 
 def _rows_to_look_at(d: Difficulty, top: int | None) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Round trips with labelling tools: what is exported, and the decisions that come back."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.command_line import error_line, run
 from support.errors import rejects
@@ -14,6 +16,7 @@ from support.labelling_files import (
     fiftyone_sample,
     label_studio_task,
     label_studio_tasks,
+    texts_and_labels,
     write_json,
 )
 
@@ -219,4 +222,80 @@ def test_annotators_of_a_label_studio_file(tmp_path):
     assert (tmp_path / "out" / "difficulty.parquet").exists()
     assert "leave out item and annotator" in error_line(
         "annotators", path, "--item", "id", "--annotator", "x", "--label", "sentiment"
+    )
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    """A csv of texts of which two are labelled wrong, by id."""
+    texts, _, given = texts_and_labels()
+    table = pd.DataFrame({"name": [f"n{i}" for i in range(80)], "text": texts, "stars": given})
+    table.to_csv(tmp_path / "reviews.csv", index=False)
+    arguments = ("--label", "stars", "--id", "name", "--text", "text")
+    options = ("--learner", "logistic", "--repeats", "2", "--out", tmp_path / "out", "--quiet")
+    measured = run("measure", tmp_path / "reviews.csv", *arguments, *options)
+    assert measured.exit_code == 0, measured.output
+    return tmp_path, arguments
+
+
+def test_a_table_goes_to_label_studio_and_comes_back(reviews):
+    folder, arguments = reviews
+    source, target = folder / "reviews.csv", folder / "look.json"
+    result = run("export", folder / "out", source, *arguments, "--to", "label-studio", "-o", target)
+    assert result.exit_code == 0, result.output
+    assert "look.xml: the labelling interface" in result.output.replace("\n", "")
+    tasks = json.loads(target.read_text())
+    assert [task["data"]["hardsight_id"] for task in tasks] in (["n3", "n10"], ["n10", "n3"])
+    view = ElementTree.fromstring((folder / "look.xml").read_text())
+    assert view.find("Text").attrib == {"name": "text", "value": "$text"}
+    assert view.find("Choices").get("name") == "stars"
+    assert [choice.get("value") for choice in view.iter("Choice")] == ["bad", "good"]
+    for number, task in enumerate(tasks):
+        # An import numbers the tasks anew.
+        task["id"] = number
+        region = task["predictions"][0]["result"][0]
+        assert (region["from_name"], region["to_name"]) == ("stars", "text")
+        task["annotations"] = [{"completed_by": 1, "result": [region]}]
+    write_json(folder / "after.json", tasks)
+    assert "2 labels changed" in run("decisions", folder / "out", folder / "after.json").output
+    done = run("apply", folder / "out", source, "--label", "stars", "--id", "name", "-o", folder / "better.csv")
+    assert done.exit_code == 0, done.output
+    better = pd.read_csv(folder / "better.csv")
+    assert better["stars"].tolist() == texts_and_labels()[1]
+
+
+def test_a_table_goes_to_doccano_and_argilla(reviews):
+    folder, arguments = reviews
+    source, out = folder / "reviews.csv", folder / "out"
+    run("export", out, source, *arguments, "--to", "doccano", "-o", folder / "look.jsonl")
+    project = hs.labelling.read(folder / "look.jsonl")
+    assert set(project.ids) == {"n3", "n10"}
+    assert hs.labelling.decisions(hs.load(out), project).unchanged == 2
+    run("export", out, source, *arguments, "--to", "argilla", "-o", folder / "records.json")
+    records = json.loads((folder / "records.json").read_text())
+    assert {record["id"] for record in records} == {"n3", "n10"}
+    assert all(record["suggestions"]["stars"]["value"] in ("good", "bad") for record in records)
+    assert "name the tool to write for" in error_line("export", out, source, *arguments, "-o", folder / "x.json")
+
+
+def test_images_and_values_become_tasks(tmp_path):
+    table = pd.DataFrame({"width": [1.5, 2, 3, 4], "kind": list("abab")})
+    d = hs.measure_predictions(np.full((2, 4, 2), 0.5), list("xyxy"), label="y")
+    hs.labelling.export_new(d, hs.Samples.of(table, list("xyxy"), label="y"), tmp_path / "t.json", "label-studio", top=1)
+    assert json.loads((tmp_path / "t.json").read_text())[0]["data"]["text"] == "width: 1.5\nkind: a"
+    pixels, ids = (
+        np.random.default_rng(0).integers(0, 255, (4, 8, 8), np.uint8),
+        [f"{kind}/1 {n}.png" for n, kind in enumerate("xyxy")],
+    )
+    d = hs.measure_predictions(np.full((2, 4, 2), 0.5), list("xyxy"), ids=ids)
+    images = hs.Samples.of(pixels, list("xyxy"), ids=ids)
+    hs.labelling.export_new(d, images, tmp_path / "i.json", "label-studio", top=1)
+    (task,) = json.loads((tmp_path / "i.json").read_text())
+    assert task["data"]["image"] == "/data/local-files/?d=x/1%200.png"
+    assert '<Image name="image" value="$image"' in (tmp_path / "i.xml").read_text()
+    for tool in ("doccano", "argilla"):
+        rejects("use another tool", hs.labelling.export_new, d, images, tmp_path / "i.json", tool, top=1)
+    numbers = hs.Samples.of(np.eye(4), list("xyxy"), ids=ids)
+    rejects(
+        "nothing that a labelling tool can show", hs.labelling.export_new, d, numbers, tmp_path / "n.json", "argilla", top=1
     )

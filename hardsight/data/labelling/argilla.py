@@ -10,7 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from hardsight.data.labelling.project import Advice, Label, LabellingProject, choose_control, find_content, unique_ids
+from hardsight.data.labelling.project import (
+    Advice,
+    Label,
+    LabellingProject,
+    NewTasks,
+    choose_control,
+    find_content,
+    unique_ids,
+)
 from hardsight.errors import InputError
 from hardsight.validation import join_names
 
@@ -83,6 +91,30 @@ def _responses(record: dict[str, Any], question: str) -> list[tuple[Any, str | N
     ]
 
 
+def create(new: NewTasks) -> LabellingProject:
+    """Return records without responses.
+
+    Raises:
+        InputError: they are images, or have no classes.
+    """
+    if new.kind == "image" or new.classes is None:
+        raise InputError("argilla records are written for texts with classes, and these are not: use another tool")
+    empty: dict[str, Any] = {
+        "metadata": {},
+        "suggestions": {},
+        "responses": {},
+        "vectors": {},
+        "status": "pending",
+        "_server_id": None,
+    }
+    document = [
+        {"id": str(name), "fields": {"text": text}, **deepcopy(empty)}
+        for name, text in zip(new.ids, new.contents, strict=True)
+    ]
+    data = pd.DataFrame({"text": new.contents}, dtype=object)
+    return LabellingProject(NAME, document, new.ids, data, new.control, "text", ())
+
+
 def add_advice(project: LabellingProject, advice: list[Advice], version: str) -> list[dict[str, Any]]:
     """Return the records that advice is about, in its order, with a suggestion each.
 
@@ -93,9 +125,14 @@ def add_advice(project: LabellingProject, advice: list[Advice], version: str) ->
     return [_with_suggestion(project.control, records[each.id], each, version) for each in advice]
 
 
+def _value(label: Any) -> Any:
+    """Return a label as a question takes it: the name of a class, or an integer of a rating."""
+    return label if isinstance(label, int) and not isinstance(label, bool) else str(label)
+
+
 def _with_suggestion(question: str, record: dict[str, Any], advice: Advice, version: str) -> dict[str, Any]:
     record = {**deepcopy(record), "responses": {}}
     if advice.label is not None:
         score = None if advice.p_label is None else round(advice.p_label, 4)
-        record["suggestions"][question] = {"value": advice.label, "score": score, "agent": f"{_AGENT} {version}"}
+        record["suggestions"][question] = {"value": _value(advice.label), "score": score, "agent": f"{_AGENT} {version}"}
     return record

@@ -9,7 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from hardsight.data.labelling.project import ID_FIELD, PREFIX, Advice, Label, LabellingProject, find_content, unique_ids
+from hardsight.data.labelling.project import (
+    ID_FIELD,
+    PREFIX,
+    Advice,
+    Label,
+    LabellingProject,
+    NewTasks,
+    find_content,
+    unique_ids,
+)
 from hardsight.errors import InputError
 from hardsight.validation import join_names
 
@@ -81,6 +90,19 @@ def merge(projects: dict[str, LabellingProject]) -> LabellingProject:
     data = pd.DataFrame(tasks).astype(object)[list(first.data)]
     notice = f"Read as one doccano file per annotator: {join_names(projects, 5)}."
     return LabellingProject(NAME, tasks, tuple(ids), data, _CONTROL, first.content, tuple(labels), (), (notice,), lines=True)
+
+
+def create(new: NewTasks) -> LabellingProject:
+    """Return tasks with the labels that were measured.
+
+    Raises:
+        InputError: they are images, whose labels doccano does not import, or have no classes.
+    """
+    if new.kind == "image" or new.classes is None:
+        raise InputError("doccano imports texts with classes, and these are not: use another tool")
+    document = [{"text": text, _CONTROL: [str(label)]} for text, label in zip(new.contents, new.given, strict=True)]
+    data = pd.DataFrame({"text": new.contents}, dtype=object)
+    return LabellingProject(NAME, document, new.ids, data, _CONTROL, "text", (), lines=True)
 
 
 def add_advice(project: LabellingProject, advice: list[Advice], version: str) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ See https://labelstud.io/guide/export and label_studio_sdk.converter.
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree
 
 import pandas as pd
 
@@ -17,6 +19,7 @@ from hardsight.data.labelling.project import (
     Advice,
     Label,
     LabellingProject,
+    NewTasks,
     choose_control,
     find_content,
     unique_ids,
@@ -149,6 +152,31 @@ def _refuse_unreadable(results: list[_Result], counts: Mapping[str, int], contro
             f"this Label Studio file labels parts of tasks, in {named}: controls with one value per task are read, "
             f"{', '.join(_VALUES)}"
         )
+
+
+def create(new: NewTasks) -> LabellingProject:
+    """Return tasks without annotations. Images are addressed as Label Studio serves local files."""
+    address = "{}" if new.kind == "text" else "/data/local-files/?d={}"
+    contents = [address.format(quote(each) if new.kind == "image" else each) for each in new.contents]
+    data = pd.DataFrame({new.kind: contents}, dtype=object)
+    document = [{"data": {new.kind: each}} for each in contents]
+    extra = {"to_name": new.kind, "type": "number" if new.classes is None else "choices"}
+    return LabellingProject(NAME, document, new.ids, data, new.control, new.kind, (), extra=extra)
+
+
+def format_interface(new: NewTasks) -> str:
+    """Return the labelling interface for :func:`create`'s tasks, in the XML that Label Studio reads."""
+    shown = {"text": "Text", "image": "Image"}[new.kind]
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, shown, name=new.kind, value=f"${new.kind}")
+    if new.classes is None:
+        ElementTree.SubElement(view, "Number", name=new.control, toName=new.kind)
+    else:
+        choices = ElementTree.SubElement(view, "Choices", name=new.control, toName=new.kind, choice="single")
+        for name in new.classes:
+            ElementTree.SubElement(choices, "Choice", value=str(name))
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode") + "\n"
 
 
 def add_advice(project: LabellingProject, advice: list[Advice], version: str) -> Any:

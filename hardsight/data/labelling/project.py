@@ -23,6 +23,26 @@ _ID = "id"
 _MAX_NAMES = 5
 
 
+class NewTasks(NamedTuple):
+    """What tasks show that are made from samples.
+
+    Attributes:
+        ids: of the samples.
+        contents: a text per task, or the path of an image.
+        given: the labels that were measured; None without labels.
+        control: what the label is called.
+        classes: the labels to choose from; None if they are numbers.
+        kind: what the contents are.
+    """
+
+    ids: tuple[Any, ...]
+    contents: list[str]
+    given: list[Any]
+    control: str
+    classes: tuple[Any, ...] | None
+    kind: Literal["text", "image"]
+
+
 class Label(NamedTuple):
     """One label that one annotator gave to one task.
 
