@@ -152,3 +152,11 @@ def test_formulas_of_docstrings_are_marked():
 )
 def test_names_lead_to_where_they_are_defined(path, canonical):
     assert docstrings.canonical_path(path) == canonical
+
+
+def test_every_experiment_of_the_log_has_a_row():
+    table, _, entries = (ROOT / "benchmarks" / "LOG.md").read_text(encoding="utf-8").partition("\n## ")
+    titles = re.findall(r"^## (.*)$", f"## {entries}", re.MULTILINE)
+    anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+    assert re.findall(r"^\| \[[^\]]+\]\(#([^)]+)\) \|", table, re.MULTILINE) == anchors
+    assert entries.count("<details>") == entries.count("</details>") == len(titles)
