@@ -22,7 +22,7 @@ test: $(VENV)/.dev chromium ## Check the code and run all tests
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/.dev ## Run the fast tests only: under 2 minutes on two cores, no browser
-	$(BIN)/ruff check -q hardsight tests benchmarks website
+	$(BIN)/ruff check -q hardsight tests benchmarks website docs/conf.py
 	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
 
 matrix: $(VENV)/.dev ## Train every combination of loop, ranks, micro-batches, weights and restart; write docs/training-matrix.md
@@ -34,13 +34,14 @@ typed: $(VENV)/.dev ## Run the tests of numerical code with annotations checked 
 	  tests/weights
 
 check: $(VENV)/.dev ## Check format, lint, import order and types
-	$(BIN)/ruff format --check hardsight tests benchmarks website
-	$(BIN)/ruff check hardsight tests benchmarks website
+	$(BIN)/ruff format --check hardsight tests benchmarks website docs/conf.py
+	$(BIN)/ruff check hardsight tests benchmarks website docs/conf.py
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 # Opens with site/index.html. The root is the source, so that links are those of the repository; a warning is an error.
 docs: $(VENV)/.docs ## Build the documentation and follow every link
+	rm -rf site
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs -d build/doctrees . site
 	$(BIN)/python -m website.links site
 

@@ -6,6 +6,7 @@ The source directory is the root of the repository, so that a link leads to the 
 import os
 import sys
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +44,10 @@ myst_heading_anchors = 4
 
 # Reference: docstrings in Google style.
 autosummary_generate = False
+# Libraries of extras, whose classes ours derive from, need not be installed.
+autodoc_mock_imports = [
+    name for name in ("accelerate", "pytorch_lightning", "skorch", "transformers") if find_spec(name) is None
+]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
