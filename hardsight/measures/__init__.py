@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hardsight.measures.catalogue import describe_measures as describe_measures
     from hardsight.measures.gradients import gradient_norms as gradient_norms
     from hardsight.measures.gradients import input_gradients as input_gradients
+    from hardsight.measures.leave_one_out import leave_one_out_logits as leave_one_out_logits
     from hardsight.measures.measure import Measure as Measure
     from hardsight.measures.neighbourhood import centroid_distance as centroid_distance
     from hardsight.measures.neighbourhood import knn_disagreement as knn_disagreement
@@ -24,6 +25,7 @@ _MODULES = {
     "gradient_norms": "gradients",
     "input_gradients": "gradients",
     "knn_disagreement": "neighbourhood",
+    "leave_one_out_logits": "leave_one_out",
     "prototype_distance": "neighbourhood",
 }
 

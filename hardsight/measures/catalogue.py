@@ -295,6 +295,39 @@ _ROWS = (
         pair(statistics.TRACED_GRADIENT, TOTAL, "training"),
         "Gradients of a linear last layer with biases, as in the paper's fast variant.",
     ),
+    Measure(
+        "cumulative-loss",
+        "it takes long to learn by heart",
+        "sum_t -log p_t(y)",
+        "Ravikumar et al. 2025, Towards memorization estimation: fast, formal and free (cumulative sample loss)",
+        f"{ONE}; every epoch",
+        pair(statistics.LOG_LOSS, TOTAL, "training"),
+        "A ranking without a scale. It does not tell a wrong label from a rare or an ambiguous sample. The order is that of "
+        "loss if all samples have as many views.",
+    ),
+    Measure(
+        "cumulative-input-gradient",
+        "a small change of the input would change its loss a lot, epoch by epoch",
+        "sum_t ||d -log p_t(y) / d x||",
+        "Memorization through the lens of sample gradients, ICLR 2026 (cumulative sample gradient)",
+        f"{ONE}; gradients of the loss in the inputs at every epoch",
+        pair(statistics.LOSS_GRADIENT, TOTAL, "training"),
+        "A ranking, as cumulative-loss. Inputs must be of comparable scale.",
+    ),
+    Measure(
+        "memory-perturbation",
+        "the given label is improbable once the sample's own pull on the last layer is taken back",
+        "-log softmax(z + v (p - e_y) / (1 - v p (1 - p)))(y), v = h' H^-1 h per class",
+        "Nickl et al. 2023, The memory-perturbation equation: understanding model's sensitivity to data",
+        f"{ONE}; features of its last view",
+        Score(
+            (Column(statistics.LOGITS_OF_FEATURES, LATEST, "training"), Column(statistics.FEATURES, LATEST, "training")),
+            combined.leave_one_out_loss,
+        ),
+        "H: damped curvature of the training loss in the class' weights, over the record; with the denominator "
+        "it is an exact Newton step. In nats, but too small: the features were learned with the label. See "
+        "hardsight.measures.leave_one_out_logits.",
+    ),
 )
 
 MEASURES: dict[str, Measure] = {row.name: row for row in _ROWS}

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from hardsight.measures.leave_one_out import leave_one_out_logits
 from hardsight.measures.neighbourhood import centroid_distance, knn_disagreement, prototype_distance
 from hardsight.measures.reductions import DEVIATION
 from hardsight.measures.running import State
@@ -70,6 +71,12 @@ def distance_to_class(labels: Labels, features: State) -> Numbers:
 def distance_to_prototype(labels: Labels, features: State) -> Numbers:
     """Apply :func:`prototype_distance` to the last recorded features, with as many clusters as labels."""
     return prototype_distance(features["last"], len(torch.unique(labels)))
+
+
+def leave_one_out_loss(labels: Labels, logits: State, features: State) -> Numbers:
+    """Return -log p_y by the logits of :func:`leave_one_out_logits`, from the last recorded logits and features."""
+    without = leave_one_out_logits(logits["last"], labels, features["last"])
+    return -without.log_softmax(1).gather(1, labels[:, None]).squeeze(1)
 
 
 def _entropy(prob: Float64[Tensor, "sample class"]) -> Numbers:

@@ -1,6 +1,7 @@
 """Exact gradients of a module, sample by sample: what the closed forms approximate, and the input of VoG."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -38,9 +39,14 @@ def gradient_norms(
 
 
 def input_gradients(
-    module: torch.nn.Module, inputs: Float[Tensor, " sample *input"], labels: Int64[Tensor, " sample"]
+    module: torch.nn.Module,
+    inputs: Float[Tensor, " sample *input"],
+    labels: Int64[Tensor, " sample"],
+    of: Literal["logit", "loss"] = "logit",
 ) -> Float[Tensor, " sample *input"]:
-    """Return the gradient of the given label's logit in the inputs, of the inputs' shape; ``record.add`` takes it for VoG.
+    """Return the gradient of the given label's logit, or of its cross-entropy, in the inputs, of the inputs' shape.
+
+    ``record.add`` takes that of the logit as ``input_gradients`` (for VoG) and that of the loss as ``loss_gradients``.
 
     The gradients of the parameters are not touched. Put the module in evaluation mode: in training mode, batch statistics
     tie the samples of a batch together.
@@ -49,5 +55,6 @@ def input_gradients(
     """
     with torch.enable_grad():
         x = inputs.detach().requires_grad_()
-        label_logits = module(x).gather(1, labels[:, None]).sum()
-        return torch.autograd.grad(label_logits, x)[0]
+        logits = module(x)
+        values = (logits if of == "logit" else -logits.log_softmax(1)).gather(1, labels[:, None]).sum()
+        return torch.autograd.grad(values, x)[0]

@@ -69,7 +69,7 @@ class Measure:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Arguments of ``Record.add`` beyond logits and labels: ``features``, ``input_gradients``, ``rate``."""
+        """Arguments of ``Record.add`` beyond logits and labels: ``features``, ``rate`` and so on."""
         return tuple(dict.fromkeys(need for column in self.score.columns for need in column.statistic.needs))
 
     @property

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-_OPTIONAL = ("features", "input_gradients", "rate")
+OPTIONAL_INPUTS = ("features", "input_gradients", "rate", "loss_gradients")
 
 
 class View:
@@ -20,6 +20,7 @@ class View:
         features: inputs of the last, linear layer.
         input_gradients: gradient of the given label's logit in the inputs.
         rate: learning rate of the step, one per sample.
+        loss_gradients: norm of the loss' gradient in the inputs.
     """
 
     def __init__(
@@ -29,14 +30,16 @@ class View:
         features: Float[Tensor, "row feature"] | None = None,
         input_gradients: Float[Tensor, "row input"] | None = None,
         rate: Float64[Tensor, " row"] | None = None,
+        loss_gradients: Float64[Tensor, " row"] | None = None,
     ) -> None:
         self.logits, self.labels = logits, labels
         self.features, self.input_gradients, self.rate = features, input_gradients, rate
+        self.loss_gradients = loss_gradients
 
     @property
     def optional_inputs(self) -> frozenset[str]:
         """Names of the optional inputs that are there."""
-        return frozenset(name for name in _OPTIONAL if getattr(self, name) is not None)
+        return frozenset(name for name in OPTIONAL_INPUTS if getattr(self, name) is not None)
 
     @classmethod
     def concatenate(cls, parts: Sequence["View"]) -> "View":
@@ -175,6 +178,17 @@ def input_gradient(view: View) -> Float64[Tensor, "row input"]:
     return view.input_gradients.double()
 
 
+def loss_gradient(view: View) -> Float64[Tensor, " row"]:
+    """Return the norm of the loss' gradient in the inputs."""
+    assert view.loss_gradients is not None
+    return view.loss_gradients
+
+
+def logits(view: View) -> Float64[Tensor, "row class"]:
+    """Return the logits."""
+    return view.logits
+
+
 LOG_LOSS = Statistic("log-loss", log_loss)
 DOUBT = Statistic("doubt", doubt)
 AMBIGUITY = Statistic("ambiguity", ambiguity)
@@ -190,4 +204,7 @@ TRACED_GRADIENT = Statistic("traced-gradient", traced_gradient, ("features", "ra
 PROBABILITY = Statistic("probability", probability, vector=True)
 VOTE = Statistic("vote", vote, vector=True)
 FEATURES = Statistic("features", features, ("features",), vector=True)
+LOGITS_OF_FEATURES = Statistic("logits", logits, ("features",), vector=True)
+"""The logits of views with features."""
 INPUT_GRADIENT = Statistic("input-gradient", input_gradient, ("input_gradients",), vector=True)
+LOSS_GRADIENT = Statistic("loss-gradient", loss_gradient, ("loss_gradients",))

@@ -30,6 +30,7 @@ def make_views(seed=0):
                 "labels": labels,
                 "features": 5 * np.eye(N_CLASSES)[labels] + spread * rng.normal(size=(N_SAMPLES, N_CLASSES)),
                 "input_gradients": spread * rng.normal(size=(N_SAMPLES, 4)),
+                "loss_gradients": spread * rng.normal(size=(N_SAMPLES, 4)),
             }
             for number in range(N_VIEWS)
         ]
@@ -41,7 +42,8 @@ VIEWS = make_views()
 
 def add(record, view, rows, ids=None):
     """Add some samples of a view."""
-    optional = {name: view[name][rows] for name in ("features", "input_gradients")} | {"rate": 0.1}
+    names = ("features", "input_gradients", "loss_gradients")
+    optional = {name: view[name][rows] for name in names} | {"rate": 0.1}
     record.add(
         view=view["view"], ids=rows if ids is None else ids[rows], logits=view["logits"][rows],
         labels=view["labels"][rows], **STREAMS[view["stream"]], **(optional if view["stream"] == "training" else {}),

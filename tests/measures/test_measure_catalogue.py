@@ -19,7 +19,7 @@ import hardsight as hs
 from hardsight.measures import centroid_distance, gradient_norms, input_gradients, knn_disagreement, prototype_distance
 from hardsight.measures.measure import Measure, Score, pair
 from hardsight.measures.reductions import LATEST, MEAN, MEANS, MOMENTS, RUNS, TOTALS
-from hardsight.measures.statistics import LOG_LOSS, View
+from hardsight.measures.statistics import LOG_LOSS, OPTIONAL_INPUTS, View
 
 LN2 = 0.6931471805599453
 R, W = [2.0, 1.0], [1.0, 2.0]  # right and wrong for label 0
@@ -117,6 +117,12 @@ BY_HAND = {
     # .1 * .125 * 9 + .2 * 1.125 * 9
     "self-influence": (recorded([log(0.75, 0.25)], [log(0.25, 0.75)], features=[np.array([[2.0, 2.0]])] * 2,
                                 rate=[0.1, 0.2]), [2.1375]),
+    # log 2 + log 4
+    "cumulative-loss": (one(log(0.5, 0.5), log(0.25, 0.75)), [3 * LN2]),
+    # ||(3, 4)|| + ||(0, 2)||
+    "cumulative-input-gradient": (recorded([R], [R], loss_gradients=[np.array([[3.0, 4.0]]), np.array([[0.0, -2.0]])]), [7]),
+    # One sample, p = 1/2, h = (0, 1): H = 1/4 + .1/2, v = 1/H = 10/3, and v / 4 = 5/6: 10/3 * 1/2 * 6 = 10 either way
+    "memory-perturbation": (recorded([[0.0, 0.0]], features=[np.array([[0.0]])]), [math.log1p(math.exp(20.0))]),
 }  # fmt: skip
 
 
@@ -210,6 +216,24 @@ def to_prototype(all_of_them):
     return [1 - x @ c / math.sqrt((x @ x) * (c @ c)) for x, c in zip(h, centres, strict=True)]
 
 
+def without_own_step(all_of_them):
+    """Newton steps of each class' last-layer weights on the loss of all other samples."""
+    h = np.array([[*each.training[-1]["h"], 1.0] for each in all_of_them])
+    p = np.array([each.p(each.training[-1]) for each in all_of_them])
+    z = np.array([each.training[-1]["z"] for each in all_of_them])
+    y = np.eye(4)[[each.label for each in all_of_them]]
+    found = []
+    for i in range(len(h)):
+        others = np.arange(len(h)) != i
+        moved = z[i].copy()
+        for k in range(4):
+            curvature = (h[others].T * (p * (1 - p))[others, k]) @ h[others] + 0.1 * np.square(h).mean() * np.eye(h.shape[1])
+            # At a minimum, the gradient of the others is minus that of sample i.
+            moved[k] += h[i] @ np.linalg.solve(curvature, h[i] * (p - y)[i, k])
+        found.append(np.log(np.exp(moved).sum()) - moved[y[i].argmax()])
+    return found
+
+
 def each(of):
     return lambda all_of_them: [of(h) for h in all_of_them]
 
@@ -244,6 +268,9 @@ NAIVE = {
     "knn-disagreement": kdn,
     "prototypicality": to_centroid,
     "self-supervised-prototype": to_prototype,
+    "cumulative-loss": each(lambda h: sum(h.losses(h.training))),
+    "cumulative-input-gradient": each(lambda h: sum(math.hypot(*v["loss_g"]) for v in h.training)),
+    "memory-perturbation": without_own_step,
     "self-influence": each(lambda h: sum(v["rate"] * h.residual(v) ** 2 * (np.dot(v["h"], v["h"]) + 1) for v in h.training)),
 }  # fmt: skip
 
@@ -263,11 +290,17 @@ def both():
                 continue
             z = base * rng.uniform(0.5, 2) + rng.normal(size=base.shape)
             h, g, rate = rng.normal(size=(n, 3)), rng.normal(size=(n, 2, 2)), float(rng.uniform())
+            loss_g = rng.normal(size=(n, 5))
             for i, history in enumerate(histories):
                 view = {"z": z[i].tolist(), "h": h[i], "g": g[i].ravel(), "rate": rate}
+                view["loss_g"] = loss_g[i]
                 getattr(history, stream).append(view)
             for at in np.array_split(rng.permutation(n), 9):
-                extra = {} if flags else {"features": h[at], "input_gradients": g[at], "rate": rate}
+                extra = (
+                    {}
+                    if flags
+                    else {"features": h[at], "input_gradients": g[at], "rate": rate, "loss_gradients": loss_g[at]}
+                )
                 record.add(view=number, ids=at, logits=z[at], labels=labels[at], **flags, **extra)
     return record, histories
 
@@ -286,7 +319,7 @@ def test_rows_are_complete_and_told(both):
         fields = row.to_dict()
         for field in ("what", "formula", "source", "cost"):
             assert fields[field].strip() == fields[field] != ""
-        assert set(row.needs) <= {"features", "input_gradients", "rate"}
+        assert set(row.needs) <= set(OPTIONAL_INPUTS)
 
 
 def test_the_page_shows_every_row():
@@ -376,6 +409,11 @@ def test_input_gradients_are_autograd_s():
         whole(alone)[0, y[i]].backward()
         torch.testing.assert_close(found[i], alone.grad[0])
     assert not x.requires_grad
+    of_loss = input_gradients(whole, x, y, of="loss")
+    for i in range(len(x)):
+        alone = x[i : i + 1].clone().requires_grad_()
+        nn.functional.cross_entropy(whole(alone), y[i : i + 1]).backward()
+        torch.testing.assert_close(of_loss[i], alone.grad[0])
 
 
 def test_input_gradients_leave_the_training_alone():

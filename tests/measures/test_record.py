@@ -28,6 +28,7 @@ def world(seed=0):
         "logits": rng.normal(size=(VIEWS, N, C)),
         "features": rng.normal(size=(VIEWS, N, 2)),
         "input_gradients": rng.normal(size=(VIEWS, N, 3)),
+        "loss_gradients": rng.normal(size=(VIEWS, N, 3)),
         "rate": 0.1,
     }
 
@@ -42,7 +43,8 @@ def put(record, view, at, ids=None, held_out=False, shift=0.0):
     record.add(
         view=view, ids=at if ids is None else ids[at], logits=WORLD["logits"][view, at] + shift * at[:, None] * np.arange(C),
         labels=WORLD["labels"][at], features=WORLD["features"][view, at], rate=WORLD["rate"],
-        input_gradients=WORLD["input_gradients"][view, at], held_out=held_out,
+        input_gradients=WORLD["input_gradients"][view, at], loss_gradients=WORLD["loss_gradients"][view, at],
+        held_out=held_out,
     )  # fmt: skip
 
 
@@ -589,6 +591,8 @@ def test_logits_that_only_happen_to_look_so_are_taken():
 
 
 @pytest.mark.parametrize(("name", "message"), [
+    ("cumulative-input-gradient", r"needs loss_gradients, which no view had: give record.add\(…, loss_gradients=g"),
+    ("memory-perturbation", "memory-perturbation needs features"),
     ("vog", r"vog needs input_gradients, which no view had: give record.add\(…, input_gradients=g"),
     ("self-influence", "self-influence needs features and rate, which no view had: .*learning rate of the step"),
     ("grand", "grand needs features"),
@@ -606,7 +610,7 @@ def test_what_cannot_be_measured_says_why(name, message):
 def test_the_table_has_what_can_be_told():
     assert half_known().table.columns.tolist() == [
         "loss", "confidence", "correctness", "data-iq-aleatoric", "el2n", "el2n-squared", "aum", "entropy",
-        "least-confidence", "forgetting", "first-learned",
+        "least-confidence", "forgetting", "first-learned", "cumulative-loss",
     ]  # fmt: skip
 
 

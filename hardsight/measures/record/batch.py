@@ -1,5 +1,6 @@
 """Batches as given, turned into views: checked, detached, on the CPU, in double precision."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +10,8 @@ from torch import Tensor
 from hardsight.errors import InputError
 from hardsight.measures.probabilities import EXACT, are_probabilities
 from hardsight.measures.record.id_index import format_id
-from hardsight.measures.statistics import View
+from hardsight.measures.statistics import OPTIONAL_INPUTS, View
 
-_OPTIONAL = ("features", "input_gradients", "rate")
 # One row may look like probabilities by accident.
 _MIN_PROBABILITY_ROWS = 2
 
@@ -23,8 +23,11 @@ class Batch(NamedTuple):
     view: View
 
     @classmethod
-    def of(cls, ids: np.ndarray, logits: Any, labels: Any, features: Any, input_gradients: Any, rate: Any) -> "Batch":
+    def of(cls, ids: np.ndarray, logits: Any, labels: Any, optional: Mapping[str, Any]) -> "Batch":
         """Check the arguments of ``Record.add``.
+
+        Args:
+            optional: the inputs of :data:`OPTIONAL_INPUTS` by name; None if they were not given.
 
         Raises:
             InputError: a shape or a type is wrong, or a number is not finite; names the id.
@@ -36,12 +39,14 @@ class Batch(NamedTuple):
                 "logit z into torch.stack([torch.zeros_like(z), z], 1)"
             )
         _check_finite("logits", z, ids)
+        gradients = _to_matrix("loss_gradients", optional["loss_gradients"], ids)
         view = View(
             z,
             _check_labels(labels, ids, z.shape[1]),
-            _to_matrix("features", features, ids),
-            _to_matrix("input_gradients", input_gradients, ids),
-            _check_rate(rate, ids),
+            _to_matrix("features", optional["features"], ids),
+            _to_matrix("input_gradients", optional["input_gradients"], ids),
+            _check_rate(optional["rate"], ids),
+            None if gradients is None else gradients.double().norm(dim=1),
         )
         return cls(ids, view)
 
@@ -49,7 +54,7 @@ class Batch(NamedTuple):
         """Return the samples at some positions."""
         rows = torch.from_numpy(positions)
         view = self.view
-        optional = {name: None if getattr(view, name) is None else getattr(view, name)[rows] for name in _OPTIONAL}
+        optional = {name: None if getattr(view, name) is None else getattr(view, name)[rows] for name in OPTIONAL_INPUTS}
         return Batch(self.ids[positions], View(view.logits[rows], view.labels[rows], **optional))
 
     def widths(self) -> dict[str, int]:

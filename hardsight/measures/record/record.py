@@ -20,12 +20,15 @@ from hardsight.measures.record.id_index import format_id, parse_ids
 from hardsight.measures.record.merging import merge_stores
 from hardsight.measures.record.state import SavedState, damage_as_input_error, dump_state, read_state, write_state
 from hardsight.measures.record.store import Store
+from hardsight.measures.statistics import OPTIONAL_INPUTS
 
 _HOW_TO_GIVE = {
     "features": "features=h, the inputs of the last linear layer, (batch, feature)",
     "input_gradients": "input_gradients=g, the gradient of the given label's logit in the inputs, (batch, …); "
     "hardsight.measures.input_gradients computes it",
     "rate": "rate=, the learning rate of the step",
+    "loss_gradients": "loss_gradients=g, the gradient of the loss in the inputs, (batch, …); "
+    "hardsight.measures.input_gradients(…, of='loss') computes it",
 }
 _FLAG: dict[Stream, str] = {"training": "", "held-out": ", held_out=True", "second split": ", second_split=True"}
 
@@ -46,7 +49,8 @@ class Record:
 
     Memory is about 150 bytes per sample and kind of view (training, held-out), plus ``8 classes`` bytes for ``agreement``
     and as many for the measures of the mean prediction (``bald``, ``normalized-margin``, ``confidence-weighted-entropy``),
-    plus the features as given, plus ``16 inputs`` bytes for ``vog``. If that is too much, name the measures that you want.
+    plus the features as given and ``8 classes`` bytes for ``memory-perturbation``, plus ``16 inputs`` bytes for ``vog``.
+    If that is too much, name the measures that you want.
 
     >>> record = Record(["forgetting", "aum"])
     >>> for epoch, logits in enumerate(([[2.0, 1.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 3.0]])):
@@ -118,6 +122,7 @@ class Record:
         features: Any = None,
         input_gradients: Any = None,
         rate: Any = None,
+        loss_gradients: Any = None,
         second_split: bool = False,
     ) -> None:
         """Add one batch of one view, all or nothing. Tensors are detached and moved to the CPU.
@@ -132,6 +137,7 @@ class Record:
             features: inputs of the last linear layer. ``(batch, feature)``
             input_gradients: gradient of the given label's logit in the inputs. ``(batch, …)``
             rate: learning rate of the step; a number, or one per sample.
+            loss_gradients: gradient of each sample's loss in its inputs. ``(batch, …)``; only its norm is kept.
             second_split: training goes on with other samples now (Maini et al. 2022).
 
         Raises:
@@ -143,7 +149,8 @@ class Record:
         store.index.check_kind(kind)
         stream = _stream(held_out, second_split)
         number = _view_number(view)
-        batch = Batch.of(names, logits, labels, features, input_gradients, rate)
+        given = (features, input_gradients, rate, loss_gradients)
+        batch = Batch.of(names, logits, labels, dict(zip(OPTIONAL_INPUTS, given, strict=True)))
         if not len(names):
             return
         store.check_shapes(batch)

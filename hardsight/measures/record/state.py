@@ -184,7 +184,8 @@ class SavedState:
         """Return a view of one sample, of the shapes that this record's views had."""
         inputs = {name: torch.zeros(1, width) for name, width in self._widths.items()}
         logits = torch.zeros(1, self._classes or 2, dtype=torch.float64)
-        return View(logits, torch.zeros(1, dtype=torch.int64), **inputs, rate=torch.zeros(1, dtype=torch.float64))
+        labels, number = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.float64)
+        return View(logits, labels, **inputs, rate=number, loss_gradients=number)
 
     def _columns_like(self, prefix: str, example: State, may_be_missing: bool = False) -> State:
         names = {name.removeprefix(f"{prefix}/"): name for name in self._state if name.startswith(f"{prefix}/")}
