@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hardsight.cli.parsing import split_names
 from hardsight.cli.sections import Choice
 
 if TYPE_CHECKING:
@@ -35,6 +36,26 @@ _MERGE_SPELLINGS = click.option(
 )
 
 
+def _split_names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Return the names between commas."""
+    return split_names(value)
+
+
+_LABELS = click.option(
+    "--labels",
+    type=TEXT,
+    callback=_split_names,
+    metavar="COLUMNS",
+    help="Columns of 0 and 1, one per label, between commas: samples with several labels; in place of --label.",
+)
+_LABEL_SEPARATOR = click.option(
+    "--label-separator",
+    type=TEXT,
+    metavar="MARK",
+    help='What stands between the labels of a --label column that holds several, such as ";" in "dog;cat".',
+)
+
+
 def _add_options(options: list[Any], command: Callable[..., None]) -> Callable[..., None]:
     """Add options to a command, in their order."""
     for option in reversed(options):
@@ -53,6 +74,11 @@ def _text_file_options() -> list[Any]:
         click.option("--encoding", type=TEXT, metavar="NAME",
                      help="Encoding of a text file, such as cp1252. [default: UTF-8, or what the file shows]"),
     ]  # fmt: skip
+
+
+def label_set_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of samples with several labels."""
+    return _add_options([_LABELS, _LABEL_SEPARATOR], command)
 
 
 def text_file_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -85,6 +111,8 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         click.option("--label", type=TEXT,
                      help="Column (or array) of the labels; required for tables. For .npy: path of a file of labels."),
+        _LABELS,
+        _LABEL_SEPARATOR,
         click.option("--id", "id_", type=TEXT, help="Column of unique names of the samples."),
         click.option("--group", type=TEXT, help="Column of groups: equal values are always on the same side of a split."),
         click.option("--text", type=TEXT, help="Column of the texts to measure."),
@@ -116,8 +144,9 @@ def format_roles(options: "ReadOptions") -> list[str] | None:
     """Return the options that name the columns of a table, as `hardsight apply` takes them; None if it lacks one."""
     if options.merge_spellings:
         return None
-    names = ("label", "id", "separator", "encoding", "tag_column")
+    names = ("label", "label_separator", "id", "separator", "encoding", "tag_column")
     arguments = [(f"--{name.replace('_', '-')}", getattr(options, name)) for name in names]
+    arguments.insert(0, ("--labels", ",".join(options.labels) or None))
     header = [] if options.header else ["--no-header"]
     return [part for name, value in arguments if value is not None for part in (name, str(value))] + header
 
@@ -149,6 +178,8 @@ def reread_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how the data of a saved result are read again."""
     options = [
         click.option("--label", type=TEXT, help="Column (or array, or file) of the labels, as for measure."),
+        _LABELS,
+        _LABEL_SEPARATOR,
         click.option("--id", "id_", type=TEXT, help="Column of unique names of the samples, as for measure."),
         click.option("--text", type=TEXT, help="Column of the texts, as for measure."),
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",

@@ -17,7 +17,8 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 }
 # Options by the name of their parameter.
 OPTIONS: Mapping[str, Sequence[str]] = {
-    "Columns": ("prompt", "chosen", "rejected", "item", "annotator", "label", "id_", "group", "text", "drop", "weights",
+    "Columns": ("prompt", "chosen", "rejected", "item", "annotator", "label", "labels", "label_separator", "id_", "group",
+                "text", "drop", "weights",
                 "witness", "counts"),
     "Reading": ("data", "task", "unlabelled", "merge_spellings", "separator", "header", "encoding", "sheet", "split",
                 "skip_broken", "tag_column"),

@@ -41,6 +41,8 @@ def read(
     split: str | Sequence[str] = (),
     skip_broken: bool = False,
     tag_column: str | int | None = None,
+    labels: Sequence[str] = (),
+    label_separator: str | None = None,
 ) -> Samples:
     """Read samples from a file or folder.
 
@@ -77,6 +79,8 @@ def read(
         skip_broken: leave out files of a folder that cannot be read.
         tag_column: of a CoNLL file: the column of the tags, a number from 1, or from the end, -1; of CoNLL-U also "upos",
             "xpos", …. None: the last; of CoNLL-U "upos". A ``.txt`` or ``.tsv`` file with it is read as CoNLL.
+        labels: columns of zeros and ones, one per label, of samples with several labels; in place of ``label``.
+        label_separator: what stands between the labels of a column that holds several, such as ";" in "dog;cat".
 
     Raises:
         InputError: no such path, a file that cannot be read, a name that is not in it, or data that cannot be used.
@@ -101,6 +105,8 @@ def read(
             split=split,
             skip_broken=skip_broken,
             tag_column=None if tag_column is None else str(tag_column),
+            labels=labels,
+            label_separator=label_separator,
         ),
     )
 
@@ -189,6 +195,10 @@ def check_place(place: Path, options: ReadOptions) -> None:
     if place.is_dir():
         if (options.drop or options.columns.keys() - {"label"}) and not parts.find_parts(place):
             raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
+        if (options.labels or options.label_separator is not None) and not parts.find_parts(place):
+            raise InputError(
+                f"{place} is a folder with one subfolder per class: leave out labels and label_separator, or pass a table"
+            )
         return
     if options.split or options.skip_broken:
         raise InputError(f"{place} is a file: split and skip_broken are for folders, leave them out")

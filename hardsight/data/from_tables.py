@@ -76,15 +76,21 @@ def _check_names(place: Path, names: list[str], options: ReadOptions, hint: str,
     """Collect the roles without a column, columns with several roles, and names that are not there."""
     roles = options.columns
     taken: dict[str, str] = {}
-    for role, name in (*roles.items(), *(("drop", name) for name in options.drop)):
+    for role, name in (
+        *roles.items(),
+        *(("label", name) for name in options.labels),
+        *(("drop", name) for name in options.drop),
+    ):
         word = _ROLE_WORDS.get(role, role)
         with faults.collect():
             check_column_name(names, name, word)
             if name in taken and role != "drop":
                 raise InputError(f"column {name!r} cannot be both {taken[name]} and {word}: name another column")
         taken.setdefault(name, word)
-    if "label" not in roles:
+    if "label" in roles and options.labels:
+        faults.messages.append("labels names the columns of all labels: leave out label (--label)")
+    if "label" not in roles and not options.labels:
         columns = join_names(names, _MAX_COLUMNS)
         faults.messages.append(f"the label is missing: name its column (label, --label). The columns are {columns}")
-    if hint and roles.get("label") not in names:
+    if hint and not options.labels and roles.get("label") not in names:
         faults.messages[-1] += f". {hint}"

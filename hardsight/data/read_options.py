@@ -15,7 +15,7 @@ from hardsight.validation import check_choice, format_option, suggest_name
 # Roles that one column (or array, or file) can have.
 ROLES = ("label", "id", "group", "weights", "text")
 # Options that are passed on to Samples.of.
-_FOR_SAMPLES = ("task", "embedding", "unlabelled", "merge_spellings")
+_FOR_SAMPLES = ("task", "embedding", "unlabelled", "merge_spellings", "label_separator")
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,16 @@ class ReadOptions:
     split: Sequence[str] = ()
     skip_broken: bool = False
     tag_column: str | None = None
+    labels: Sequence[str] = ()
+    label_separator: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("drop", "split"):
+        for name in ("drop", "split", "labels"):
             value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value or ()))
+        if self.label_separator is not None and self.task == "auto":
+            # Labels such as 1,2 are no numbers.
+            object.__setattr__(self, "task", "classification")
 
     @property
     def columns(self) -> dict[str, str]:
@@ -56,7 +61,7 @@ class ReadOptions:
     @property
     def sample_options(self) -> dict[str, Any]:
         """What is passed on to :meth:`hardsight.Samples.of`."""
-        return {name: getattr(self, name) for name in _FOR_SAMPLES}
+        return {name: getattr(self, name) for name in _FOR_SAMPLES} | {"labels": self.labels or None}
 
     def check(self) -> None:
         """Check what can be checked before a file is opened.

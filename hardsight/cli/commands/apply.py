@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.options import TEXT, tag_column_option, take_read_options, text_file_options
+from hardsight.cli.options import TEXT, label_set_options, tag_column_option, take_read_options, text_file_options
 from hardsight.cli.output import result_folder
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ UNDO = "undo.json"
 @main.command(short_help="Correct a table, or a folder of files, by reviewed labels.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--label", type=TEXT, help="Column of the labels, as for measure; required for tables.")
+@click.option("--label", type=TEXT, help="Column of the labels, as for measure; tables need it, or --labels.")
+@label_set_options
 @click.option("--id", "id_", type=TEXT, help="Column of unique names of the samples, as for measure.")
 @click.option("--decisions", type=click.Path(path_type=Path), metavar="FILE",
               help="The csv file of a review. [default: DIR/decisions.csv, where serve stores it]")  # fmt: skip
@@ -59,8 +60,8 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
 
     reading, in_place = take_read_options(options), data.is_dir()
     tagged = is_conll(data, reading.tag_column)
-    if label is None and not in_place and not tagged:
-        raise click.UsageError("name the column of the labels with --label")
+    if label is None and not reading.labels and not in_place and not tagged:
+        raise click.UsageError("name the column of the labels with --label, or several columns with --labels")
     if output is None and not preview and not in_place:
         raise click.UsageError("name the table to write with --output, or see the changes with --preview")
     path = result_folder(folder) / FILE_NAME if decisions is None else decisions
@@ -80,10 +81,10 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
     if in_place:
         _move_planned(difficulty, rows, planned, data, record, preview=preview, yes=yes)
         return
-    if preview or output is None or (label is None and not tagged):
+    if preview or output is None or (label is None and not reading.labels and not tagged):
         _print_preview(difficulty, rows, drop_copies=drop_copies)
         return
-    if tagged or label is None:
+    if tagged:
         counts = apply_to_conll(data, output, difficulty, rows, tag_column=reading.tag_column, encoding=reading.encoding)
     else:
         counts = apply_to_table(

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from hardsight.data.cells import convert_role
 from hardsight.data.formats.delimited import Cells, read_cells
 from hardsight.data.formats.dialect import Quotes
+from hardsight.data.from_label_sets import KIND
 from hardsight.data.labels import missing_labels
 from hardsight.data.read_options import ReadOptions
 from hardsight.data.spellings import normalize_spelling
@@ -25,6 +26,7 @@ from hardsight.io import parquet
 from hardsight.io.atomic import atomic_write
 from hardsight.io.compression import compression_of
 from hardsight.io.csv_cells import same_cell
+from hardsight.reporting.review.label_cells import change_columns, change_lists
 
 # How a text file is read unless more is stated.
 _AS_GUESSED = ReadOptions()
@@ -48,15 +50,20 @@ class _Rewrite(NamedTuple):
     target: Path
     difficulty: Difficulty
     curated: CuratedLabels
-    label: str
+    label: str | None
     id: str | None
     options: ReadOptions
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of labels."""
+        return [*self.options.labels] or [str(self.label)]
 
 
 class _Rows(NamedTuple):
     """All rows of the table, with those that were measured."""
 
-    labels: list[Any]  # after relabelling
+    columns: dict[str, list[Any]]  # labels after relabelling, by column
     keep: np.ndarray  # (row,) bool
 
 
@@ -66,7 +73,7 @@ def apply_to_table(
     difficulty: Difficulty,
     decisions: Any,
     *,
-    label: str,
+    label: str | None = None,
     id: str | None = None,  # noqa: A002 - the name that the command has
     options: ReadOptions = _AS_GUESSED,
     drop_copies: bool = False,
@@ -81,8 +88,10 @@ def apply_to_table(
         data: the table that was measured: .csv, .tsv (also .gz) or .parquet.
         target: path of the new table, another file of the same kind.
         decisions: path of a csv, or a DataFrame, see :mod:`hardsight.difficulty.decisions`; None: no decisions.
+        label: column of labels; None with ``options.labels``, the columns of samples with several labels.
         id: column of ids, if one was named when measuring.
-        options: the separator, the header and the encoding of a text file, if they were stated when measuring.
+        options: the separator, the header and the encoding of a text file, and how several labels are written, as they were
+            stated when measuring.
         drop_copies: keep one row of each set of copies, as in :meth:`hardsight.Difficulty.apply`.
 
     Raises:
@@ -97,13 +106,30 @@ def apply_to_table(
         raise InputError(f"no file at {source}: check the path")
     if target.exists() and target.samefile(source):
         raise InputError(f"{target} is the table that was measured: choose another name, so that it can be measured again")
+    _check_columns(difficulty, label, options)
     curated = difficulty.apply(decisions, drop_copies=drop_copies)
     rewrite = _rewrite_parquet if kind == ".parquet" else _rewrite_text
     rows = rewrite(_Rewrite(source, target, difficulty, curated, label, id, options))
     # A row whose label changed may still be left out as a copy.
     relabelled, dropped = int(((curated.actions == RELABEL) & curated.keep).sum()), int((curated.actions == DROP).sum())
-    unlabelled, redundant = len(rows.labels) - len(difficulty), int(curated.redundant.sum())
+    measured = len(difficulty) if difficulty.sample is None else len(np.unique(difficulty.sample))
+    unlabelled, redundant = len(rows.keep) - measured, int(curated.redundant.sum())
     return RewrittenTable(int(rows.keep.sum()), unlabelled, relabelled, dropped, redundant)
+
+
+def _check_columns(d: Difficulty, label: str | None, options: ReadOptions) -> None:
+    """Refuse columns that are not those of the result: one label per sample, or several."""
+    if d.sample is None and (label is None or options.labels or options.label_separator is not None):
+        raise InputError("this result has one label per sample: name its column (label, --label), and no other labels")
+    if d.sample is not None and d.run.part_name != KIND:
+        raise InputError(
+            f"the {d.run.part_name}s of a sample are not the rows of a table: apply decisions in Python, d.apply"
+        )
+    if d.sample is not None and bool(label) == bool(options.labels):
+        raise InputError(
+            "this result has several labels per sample: name their columns (--labels), or their column and what stands "
+            "between them (--label, --label-separator), as for measure"
+        )
 
 
 def _table_kind(path: Path) -> str:
@@ -125,15 +151,20 @@ def _rewrite_text(job: _Rewrite) -> _Rows:
         )
     header = cells.names
     rows = list(map(list, zip(*(column.to_pylist() for column in cells.columns if column is not None), strict=True)))
-    column = _column_index(header, job.label, job.source)
+    columns = {name: _column_index(header, name, job.source) for name in job.columns}
     id_column = None if job.id is None else _column_index(header, job.id, job.source)
     ids = None if id_column is None else [row[id_column] for row in rows]
-    labels = [row[column] for row in rows]
-    task = "regression" if job.difficulty.regression else "classification"
-    read_labels = convert_role(pa.chunked_array([labels], pa.string()), "label", job.label, task, [])
-    applied = _apply(job, ids, labels, missing_labels(read_labels.to_numpy(object)))
-    for row, label in zip(rows, applied.labels, strict=True):
-        row[column] = label
+    labels = {name: [row[column] for row in rows] for name, column in columns.items()}
+    if job.difficulty.sample is not None:
+        applied = _apply_label_sets(job, ids, labels)
+    else:
+        [(name, values)] = labels.items()
+        task = "regression" if job.difficulty.regression else "classification"
+        read_labels = convert_role(pa.chunked_array([values], pa.string()), "label", name, task, [])
+        applied = _apply(job, ids, values, missing_labels(read_labels.to_numpy(object)))
+    for name, changed in applied.columns.items():
+        for row, label in zip(rows, changed, strict=True):
+            row[columns[name]] = label
     mark, line_end = _text_format(job.source)
     kept = [row for row, keep in zip(rows, applied.keep, strict=True) if keep]
     content = mark + _encode([cells.header, *kept] if cells.header else kept, cells, line_end)
@@ -184,18 +215,23 @@ def _text_format(path: Path) -> tuple[bytes, str]:
 
 def _rewrite_parquet(job: _Rewrite) -> _Rows:
     table = parquet.read(job.source)
-    index = _column_index(table.column_names, job.label, job.source)
+    columns = {name: _column_index(table.column_names, name, job.source) for name in job.columns}
     ids = None if job.id is None else table.column(_column_index(table.column_names, job.id, job.source)).to_pylist()
-    labels = table.column(index).to_pylist()
-    applied = _apply(job, ids, labels, missing_labels(np.array(labels, dtype=object)))
-    field = table.schema.field(index)
-    try:
-        column = pa.array(applied.labels, type=field.type)
-    except (pa.ArrowException, OverflowError) as fault:
-        raise InputError(
-            f"a new label does not fit column {job.label!r} of type {field.type}: choose another label"
-        ) from fault
-    rewritten = table.set_column(index, field, column).filter(pa.array(applied.keep))
+    labels = {name: table.column(index).to_pylist() for name, index in columns.items()}
+    if job.difficulty.sample is not None:
+        applied = _apply_label_sets(job, ids, labels)
+    else:
+        [values] = labels.values()
+        applied = _apply(job, ids, values, missing_labels(np.array(values, dtype=object)))
+    for name, changed in applied.columns.items():
+        field = table.schema.field(columns[name])
+        try:
+            table = table.set_column(columns[name], field, pa.array(changed, type=field.type))
+        except (pa.ArrowException, OverflowError) as fault:
+            raise InputError(
+                f"a new label does not fit column {name!r} of type {field.type}: choose another label"
+            ) from fault
+    rewritten = table.filter(pa.array(applied.keep))
     with atomic_write(job.target) as temporary, temporary.open("wb") as file:
         pq.write_table(rewritten, file)
     return applied
@@ -220,7 +256,31 @@ def _apply(job: _Rewrite, ids: list[Any] | None, labels: list[Any], missing: np.
         new[rows[sample]] = label.item() if d.regression else spelling.get(str(label), str(label))
     keep = np.ones(len(labels), dtype=bool)
     keep[rows] = curated.keep
-    return _Rows(new, keep)
+    return _Rows({str(job.label): new}, keep)
+
+
+def _apply_label_sets(job: _Rewrite, ids: list[Any] | None, columns: dict[str, list[Any]]) -> _Rows:
+    """Change the labels of samples that have several, and drop the rows of samples without any that stays."""
+    d, curated = job.difficulty, job.curated
+    assert d.sample is not None
+    n = len(next(iter(columns.values())))
+    names = [str(row) for row in range(n)] if ids is None else [str(each) for each in ids]
+    samples = [str(each) for each in d.sample.tolist()]
+    missing = sorted(set(samples) - set(names))
+    if missing:
+        raise InputError(
+            f"{job.source} has no row {missing[0]!r}, which was measured: give the same table, and name its column of ids "
+            "(id, --id) if it has one"
+        )
+    if job.options.labels:
+        changed = change_columns(d, curated, names, columns)
+    else:
+        [(name, cells)] = columns.items()
+        changed = {name: change_lists(d, curated, names, cells, name, job.options.label_separator)}
+    kept = {sample for sample, keep in zip(samples, curated.keep.tolist(), strict=True) if keep}
+    dropped = set(samples) - kept
+    keep = np.array([name not in dropped for name in names], dtype=bool)
+    return _Rows(changed, keep)
 
 
 def _column_index(names: list[str], name: str, source: Path) -> int:

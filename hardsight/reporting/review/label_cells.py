@@ -1,0 +1,125 @@
+"""Cells of tables whose samples have several labels, after decisions: 0/1 columns, separated texts, or lists."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hardsight.difficulty.decisions import DROP, CuratedLabels
+from hardsight.difficulty.result import Difficulty
+from hardsight.errors import InputError
+
+_YES = {"1", "1.0", "yes", "y", "true", "t"}
+_NO = {"0", "0.0", "no", "n", "false", "f"}
+
+
+def change_columns(
+    d: Difficulty, curated: CuratedLabels, ids: list[str], columns: Mapping[str, list[Any]]
+) -> dict[str, list[Any]]:
+    """Return 0/1 columns after decisions. A dropped label becomes a missing cell.
+
+    Args:
+        ids: of all rows of the table, as text.
+        columns: the cells by the name of the label.
+
+    Raises:
+        InputError: the cells are not what was measured.
+    """
+    after, measured = _by_row(d, curated), _by_row(d, None)
+    changed = {}
+    for name, cells in columns.items():
+        known = {flag: cell for cell in reversed(cells) if (flag := _flag(cell)) is not None}
+        new = list(cells)
+        for row, cell in enumerate(cells):
+            before = measured.get((ids[row], name))
+            if before is None:
+                continue
+            _check_cell(_flag(cell) == before, ids[row], name)
+            now = after[ids[row], name]
+            if now != before:
+                new[row] = ("" if isinstance(cell, str) else None) if now is None else known[now]
+        changed[name] = new
+    return changed
+
+
+def change_lists(
+    d: Difficulty, curated: CuratedLabels, ids: list[str], cells: list[Any], name: str, separator: str | None
+) -> list[Any]:
+    """Return separated texts or lists after decisions: labels are removed from their place, and added at the end.
+
+    Args:
+        ids: of all rows of the table, as text.
+        cells: texts with a separator, or lists.
+        name: of the column.
+
+    Raises:
+        InputError: the cells are not what was measured, or a label is dropped, for which such a cell has no sign.
+    """
+    if ((curated.actions == DROP) & _in_kept_sample(d, curated)).any():
+        raise InputError(
+            f"a single label of {name!r} cannot be dropped, as its cell would say that the sample lacks it: keep or change "
+            "it, or drop all labels of the sample"
+        )
+    after, measured = _by_row(d, curated), _by_row(d, None)
+    assert d.part is not None
+    names = list(dict.fromkeys(map(str, d.part.tolist())))
+    asked = {row for row, _ in measured}
+    blank = " " if separator is not None and any(f"{separator} " in str(cell) for cell in cells) else ""
+    new = list(cells)
+    for row, cell in enumerate(cells):
+        if ids[row] not in asked:
+            continue
+        had = _labels_of(cell, separator)
+        before = {each: measured.get((ids[row], each)) for each in names}
+        now = {each: after.get((ids[row], each)) for each in names}
+        _check_cell({each for each in names if before[each]} == {str(each) for each in had} & set(names), ids[row], name)
+        if now == before:
+            continue
+        kept = [each for each in had if now.get(str(each), 1) != 0]
+        added = [_like(each, had, d) for each in names if now[each] and not before[each]]
+        labels = [*kept, *added]
+        new[row] = labels if separator is None else f"{separator}{blank}".join(map(str, labels))
+    return new
+
+
+def _by_row(d: Difficulty, curated: CuratedLabels | None) -> dict[tuple[str, str], int | None]:
+    """Return whether a sample has a label, by its id and the name of the label; None if the label was dropped."""
+    assert d.sample is not None
+    assert d.part is not None
+    assert d.classes is not None
+    yes = d.classes[1]
+    flags = d.labels if curated is None else (curated.labels == yes).astype(np.int64)
+    dropped = np.zeros(len(d), dtype=bool) if curated is None else curated.actions == DROP
+    rows = zip(d.sample.tolist(), d.part.tolist(), flags.tolist(), dropped.tolist(), strict=True)
+    return {(str(sample), str(part)): None if drop else int(flag) for sample, part, flag, drop in rows}
+
+
+def _in_kept_sample(d: Difficulty, curated: CuratedLabels) -> np.ndarray:
+    """Return whether any label of the sample of each row stays, ``(row,)`` bool."""
+    assert d.sample is not None
+    code = np.unique(d.sample, return_inverse=True)[1].reshape(-1)
+    kept: np.ndarray = (np.bincount(code, curated.keep) > 0)[code]
+    return kept
+
+
+def _flag(cell: Any) -> int | None:
+    """Return 1 for yes, 0 for no, None for anything else."""
+    text = str(cell).strip().casefold()
+    return 1 if text in _YES else 0 if text in _NO else None
+
+
+def _labels_of(cell: Any, separator: str | None) -> list[Any]:
+    if separator is None:
+        return [] if cell is None else list(cell)
+    return [label for each in str(cell or "").split(separator) if (label := each.strip())]
+
+
+def _like(name: str, had: list[Any], d: Difficulty) -> Any:
+    """Return a label as a list would hold it: an integer if the labels are such."""
+    assert d.part is not None
+    return int(name) if d.part.dtype.kind == "i" and not any(isinstance(each, str) for each in had) else name
+
+
+def _check_cell(same: bool, row: str, name: str) -> None:
+    if not same:
+        raise InputError(f"row {row!r} has other labels in {name!r} than were measured: give the same table")
