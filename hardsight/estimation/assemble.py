@@ -166,12 +166,8 @@ def assemble(
 
 def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
     """Build the result of :func:`hardsight.measure`."""
-    samples, adjusted = job.samples, None
-    info = AdjustedInfo(gain=None, gain_se=None, why=job.why_not_adjusted or "")
-    if job.why_not_adjusted is None:
-        second = result.held_out.control_variate_estimate(job.loss)
-        adjusted = second.error
-        info = AdjustedInfo(gain=to_json(second.gain), gain_se=to_json(second.gain_se), why=second.reason)
+    samples = job.samples
+    adjusted, info = measure_adjusted(job, result)
     run = replace(run_info(job, result, labels), adjusted=info)
     return assemble(
         result.held_out,
@@ -185,6 +181,14 @@ def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
         copy_set=job.copy_set,
         attribute=job.request.estimate.ledger is not False,
     )
+
+
+def measure_adjusted(job: Job, result: RunResult) -> tuple[np.ndarray | None, AdjustedInfo]:
+    """Return the control-variate estimate of the error, ``(sample,)``, None if there is none, and what it came to."""
+    if job.why_not_adjusted is not None:
+        return None, AdjustedInfo(gain=None, gain_se=None, why=job.why_not_adjusted)
+    second = result.held_out.control_variate_estimate(job.loss)
+    return second.error, AdjustedInfo(gain=to_json(second.gain), gain_se=to_json(second.gain_se), why=second.reason)
 
 
 def run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:

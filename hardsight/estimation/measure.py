@@ -138,7 +138,7 @@ def measure(
         result = runner.run(job.plan, job.stop_rule(), on_progress, job.make_checkpoint())
     job = apply_calibration(job, result.calibration)
     runner = replace(runner, learner=job.learner, calibrate=False)
-    if samples.whole is not None:
-        return assemble_label_sets(job, result, runner)
     labels = infer_true_labels(job, result.held_out, runner)
+    if samples.whole is not None:
+        return assemble_label_sets(job, result, labels)
     return replace(assemble_run(job, result, labels), unlabelled=predict_unlabelled(job, runner))

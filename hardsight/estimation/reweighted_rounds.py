@@ -16,7 +16,6 @@ wrong labels can be equally likely explanations of what it predicts (``benchmark
 """
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +32,7 @@ from hardsight.data import Samples
 from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.errors import InputError
 from hardsight.estimation.checkpoint import Checkpoint, run_identity
+from hardsight.estimation.other_labels import read_other_labels
 from hardsight.estimation.outputs import MAX_ROUNDS, round_checkpoint
 from hardsight.estimation.plan import draw_rounds
 from hardsight.estimation.runner import Runner
@@ -149,6 +149,8 @@ def infer_labels(
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     consensus, label = held_out.consensus, torch.from_numpy(samples.labels)
+    if samples.whole is not None:
+        consensus = read_other_labels(consensus, samples)
     if samples.symmetric_noise:
         evidence = Evidence(consensus, label, prior, None)
         with limit_threads(consensus.numel()):
@@ -220,14 +222,6 @@ class RefineResult(NamedTuple):
     notices: list[str]
 
 
-class RefinedGroups(NamedTuple):
-    """The outcome of later rounds for groups of rows that have label models of their own."""
-
-    posteriors: list[LabelPosterior]
-    info: RefinedInfo
-    notices: list[str]
-
-
 def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineResult:
     """Train again with the weights that the round before leads to, as long as that explains wrong labels.
 
@@ -237,34 +231,13 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
     Raises:
         HardsightError: as in the run.
     """
-    refined = refine_groups(request, [posterior], [np.arange(len(request.runner.samples))])
-    return RefineResult(refined.posteriors[0], refined.info, refined.notices)
-
-
-def refine_groups(
-    request: RefineRequest, posteriors: Sequence[LabelPosterior], groups: Sequence[np.ndarray]
-) -> RefinedGroups:
-    """Train again, as :func:`refine_labels` does, where rows are in groups with a label model each.
-
-    A round counts for the groups whose wrong labels it explains. The others keep their posterior and their weights.
-
-    Args:
-        posteriors: of each group, by the first round.
-        groups: rows of each group; every row is in one.
-
-    Raises:
-        HardsightError: as in the run.
-    """
-    runner, posteriors = request.runner, list(posteriors)
-    samples = [runner.samples if len(rows) == len(runner.samples) else runner.samples.take(rows) for rows in groups]
+    runner = request.runner
     # Later rounds change neither these arrays nor the evidence of the neighbours.
-    first = [posterior.evidence for posterior in posteriors]
-    open_groups, kept, n_models, notices, why = list(range(len(groups))), 0, 0, list[str](), "labels look wrong"
+    first_consensus, neighbours = posterior.evidence.consensus, posterior.evidence.neighbours
+    in_small_class = posterior.evidence.in_small_class
+    kept, n_models, notices, why = 0, 0, list[str](), "labels look wrong"
     for number in range(2, request.n_rounds + 2):
-        weights = np.empty(len(runner.samples))
-        for posterior, evidence, own, rows in zip(posteriors, first, samples, groups, strict=True):
-            weights[rows] = _automatic_weights(posterior, evidence.consensus, own)
-        weighted = replace(runner.samples, weights=weights)
+        weighted = replace(runner.samples, weights=_automatic_weights(posterior, first_consensus, runner.samples))
         plan = _make_plan(request, number)
         checkpoint = None
         if request.checkpoint is not None:
@@ -278,26 +251,17 @@ def refine_groups(
             result = replace(runner, samples=weighted).run(plan, on_progress=on_progress, checkpoint=checkpoint)
         n_models += round_models
         notices += [text for text in result.notices if text not in notices]
-        counts = dict[int, LabelPosterior]()
-        for group in open_groups:
-            rows, evidence = groups[group], first[group]
-            own = replace(samples[group], weights=weights[rows])
-            held_out = result.held_out if len(groups) == 1 else result.held_out.take(torch.from_numpy(rows))
-            witnesses = _reweight(posteriors[group].evidence, own)
-            later = infer_labels(held_out, own, evidence.neighbours, evidence.in_small_class, evidence.consensus, witnesses)
-            if _explains_noise(posteriors[group], later, evidence.consensus):
-                counts[group] = later
-        for group, later in counts.items():
-            posteriors[group] = later
-        open_groups = list(counts)
-        if not counts:
+        later = infer_labels(
+            result.held_out, weighted, neighbours, in_small_class, first_consensus, _reweight(posterior.evidence, weighted)
+        )
+        if not _explains_noise(posterior, later, first_consensus):
             why += (
                 f", but round {number} does not count: it doubts labels less that looked wrong, or explains no more of "
                 "those that the most confident predictions contradict"
             )
             break
-        kept += 1
-    return RefinedGroups(posteriors, RefinedInfo(rounds=kept, members=n_models, why=why), notices)
+        posterior, kept = later, kept + 1
+    return RefineResult(posterior, RefinedInfo(rounds=kept, members=n_models, why=why), notices)
 
 
 def _reweight(evidence: Evidence, samples: Samples) -> tuple[Tensor, ...]:

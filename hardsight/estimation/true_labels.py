@@ -11,6 +11,7 @@ from hardsight.attribution.label_noise import LabelPosterior, class_prior
 from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.estimation.assemble import LabelInfo, TrueLabels, has_ledger, read_features
 from hardsight.estimation.job import Job
+from hardsight.estimation.label_sets import read_features_of_whole
 from hardsight.estimation.plan import name_classes
 from hardsight.estimation.reweighted_rounds import (
     MIN_WRONG,
@@ -61,32 +62,31 @@ def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabel
     if request.refine is None and not labels_look_wrong(posterior):
         none["why"] = f"fewer than {MIN_WRONG:.0%} of the labels look wrong"
         return _describe(job, info, posterior, none)
-    refined = refine_labels(refine_request(job, runner), posterior)
-    return _describe(job, info, refined.posterior, refined.info, refined.notices)
-
-
-def refine_request(job: Job, runner: Runner) -> RefineRequest:
-    """Return what later rounds of a run need; its plan allows for such."""
-    request = job.request
-    learner = weightable_learner(request.learner, job.learner, job.samples)
+    learner = weightable_learner(request.learner, job.learner, samples)
     assert learner is not None
     checkpoint = request.execution.checkpoint
-    return RefineRequest(
-        runner=replace(runner, learner=learner, user_record=None),
-        splitter=job.splitter,
-        blocks=job.plan.blocks,
-        n_rounds=job.refinement.n_rounds,
-        seed=request.seed,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        progress=request.progress,
+    refined = refine_labels(
+        RefineRequest(
+            runner=replace(runner, learner=learner, user_record=None),
+            splitter=job.splitter,
+            blocks=job.plan.blocks,
+            n_rounds=refinement.n_rounds,
+            seed=request.seed,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            progress=request.progress,
+        ),
+        posterior,
     )
+    return _describe(job, info, refined.posterior, refined.info, refined.notices)
 
 
 def _read_features(job: Job) -> LabelInfo:
     """Return the neighbours and the oddity of all samples, if they have numbers as features and causes are wanted."""
     samples, request, blocks = job.samples, job.request, job.plan.blocks
-    if request.estimate.ledger is False or not samples.numeric:
+    if request.estimate.ledger is False or not (samples.whole or samples).numeric:
         return LabelInfo()
+    if samples.whole is not None:
+        return read_features_of_whole(samples, blocks, request.seed)
     return read_features(samples.matrix, None if samples.classes is None else samples.labels, blocks, request.seed)
 
 

@@ -118,12 +118,12 @@ def test_other_labels_are_evidence():
     rng = np.random.default_rng(0)
     first = rng.integers(2, size=400)
     given = np.stack([first, first], 1) * 2.0 - 1
-    predicted = predict_from_others(np.zeros((400, 2)), given, np.arange(400), 0)
+    predicted = predict_from_others(np.zeros((400, 2)), given, np.arange(400))
     assert (np.sign(predicted) == given).all()
     # Its own label is not read: another first label changes no prediction of it in its own fold.
     changed = given.copy()
     changed[0, 0] *= -1
-    again = predict_from_others(np.zeros((400, 2)), changed, np.arange(400), 0)
+    again = predict_from_others(np.zeros((400, 2)), changed, np.arange(400))
     assert np.sign(again[0, 0]) == np.sign(predicted[0, 0])
 
 
