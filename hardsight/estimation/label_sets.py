@@ -2,8 +2,8 @@
 
 Every label has its own share of samples that have it, and so its own imbalance, and its own samples that are strange. The
 rates of wrong labels are those of all labels together: a label alone has too few wrong entries to tell them from samples
-that its models find hard. On the sets of ``benchmarks/multilabel.md`` that were chosen on, this found more wrong entries than a
-model of each label.
+that its models find hard. On the sets of ``benchmarks/multilabel.md`` that were chosen on, this found more wrong entries
+than a model of each label.
 """
 
 from collections.abc import Sequence
