@@ -9,6 +9,7 @@ from hardsight.estimation.assemble import assemble_run
 from hardsight.estimation.job import apply_calibration, plan_job, tune_training_length
 from hardsight.estimation.label_sets import assemble_label_sets
 from hardsight.estimation.learner_comparison import compare_learners
+from hardsight.estimation.loss_parts import with_loss_parts
 from hardsight.estimation.request import Estimate, Execution, MeasureOptions, Request, as_samples, check_options
 from hardsight.estimation.true_labels import infer_true_labels
 from hardsight.estimation.unlabelled import predict_unlabelled
@@ -98,6 +99,9 @@ def measure(
             probabilities or log-probabilities, columns in the order of the sorted classes; a frame with a column per class,
             in any order; or labels, ``(sample,)``. Missing values: no answer. Rows are matched by the index if there is
             one, else by position. Several witnesses: a dict of them by name.
+            ``parts``, with :class:`Loop` and ``task="loss"``: the parts of each sample whose losses the loop returns, such
+            as boxes of images: how many there are, or their names in the order of the losses, ``(sample,)`` or a dict by id.
+            ``kind``: what a part is called, "box". The result then has one row per part.
 
     Raises:
         InputError: data or arguments that cannot be used; the message says what to do.
@@ -125,8 +129,10 @@ def measure(
         seed=seed,
         progress=progress,
     ).checked()
-    witness = data.pop("witness", None)
+    witness, parts, kind = data.pop("witness", None), data.pop("parts", None), data.pop("kind", "part")
     samples = as_samples(X, learner, data, y=y, ids=ids, groups=groups, weights=weights)
+    if parts is not None:
+        samples = with_loss_parts(samples, parts, kind, learner)
     if samples.whole is not None and witness is not None:
         raise InputError("witness is for one label per sample, and these have several: leave it out")
     witnesses = witnesses_of(witness, samples, X, y, request)

@@ -43,6 +43,8 @@ class MeasureOptions(DataOptions, total=False):
     """Options of :func:`hardsight.measure` about the data."""
 
     witness: Any  # what something that never saw the labels says of the samples
+    parts: Any  # the parts of each sample whose losses a loop returns: numbers of parts, or their names
+    kind: str  # what a part is called, in the singular
 
 
 @dataclass(frozen=True)

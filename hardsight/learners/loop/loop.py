@@ -18,6 +18,7 @@ from hardsight.errors import HardsightError, HardsightWarning, InputError, Learn
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.loop.functions import bind_train, check_predict, code_digest, function_name
 from hardsight.learners.loop.outputs import OUTPUTS, ClassOutputs, read_array, read_values
+from hardsight.learners.loop.parts import PartRows
 from hardsight.learners.network.seeds import seed_global_numbers
 from hardsight.learners.sklearn import mean_one
 from hardsight.resampling.plan import Member, Plan
@@ -54,6 +55,7 @@ class Loop:
         predict: ``predict(model, ids)`` returns one row for each id, in their order: an array or tensor
             ``(sample, class)``, or a list or generator of such batches. The samples are held out: no augmentation, no
             dropout. In regression, and if ``task="loss"``, one number per id: the predicted target, or the sample's loss.
+            With ``parts``, a list of arrays, one per id, or a dict by id: the losses of its parts.
         outputs: what ``predict`` returns: "logits", "log-probabilities", "probabilities"; of two classes also one column,
             for the second. "auto": logits or log-probabilities if a number lies outside 0 … 1, probabilities if the rows
             sum to one; anything else is an error.
@@ -124,8 +126,10 @@ class Loop:
         if samples.classes is not None:
             outputs = ClassOutputs(samples.classes, self.classes, self.outputs, "predict")
         previous = _Parameters(None)
+        # Of labels, each part has its own row; of losses, the loop returns those of all parts of a sample.
+        parts = PartRows(samples.parts) if samples.loss_only and samples.parts is not None else None
         for member in plan.members():
-            run = _MemberRun(self._train, self._predict, self.name, samples, member, outputs)
+            run = _MemberRun(self._train, self._predict, self.name, samples, member, outputs, parts)
             # The random state is restored before predictions are yielded: the caller may draw numbers meanwhile.
             predictions, previous = run.fit_predict(previous, in_sample=plan.in_sample)
             yield from predictions
@@ -139,10 +143,17 @@ class _MemberRun:
     """Trains one member and predicts with it."""
 
     def __init__(
-        self, train: Any, predict: Any, name: str, samples: Samples, member: Member, outputs: ClassOutputs | None
+        self,
+        train: Any,
+        predict: Any,
+        name: str,
+        samples: Samples,
+        member: Member,
+        outputs: ClassOutputs | None,
+        parts: PartRows | None,
     ) -> None:
         self.train, self.predict, self.name, self.samples = train, predict, name, samples
-        self.member, self.outputs = member, outputs
+        self.member, self.outputs, self.parts = member, outputs, parts
         self.is_first = (member.round, member.fold) == (0, 0)
         self.where = f"member {member.fold} of round {member.round}"
 
@@ -150,7 +161,7 @@ class _MemberRun:
         """Return the predictions, and the parameters of the model, which the next member must not train further."""
         member = self.member
         with seed_global_numbers(member.seed):
-            model = self._call("train", self.train, self.samples.ids[member.train], self._weights(), member.seed)
+            model = self._call("train", self.train, self._ids(member.train), self._weights(), member.seed)
             previous.check_unchanged(model)
             held_out = self._predictions(model, member.held_out)
             values = [(member.held_out, held_out, False)]
@@ -161,15 +172,22 @@ class _MemberRun:
         predictions = [Predictions(torch.from_numpy(rows), value, member.round, part) for rows, value, part in values]
         return predictions, _Parameters(model)
 
+    def _ids(self, rows: np.ndarray) -> np.ndarray:
+        """Return the ids of samples; those of whole samples if rows are parts of which the loop returns the losses."""
+        return self.samples.ids[rows] if self.parts is None else self.parts.samples_of(rows)
+
     def _weights(self) -> np.ndarray:
         rows, weights = self.member.train, self.samples.weights
+        rows = rows if self.parts is None else self.parts.first_rows(rows)
         if weights is None:
             return np.ones(len(rows), dtype=np.float32)
         return mean_one(weights[rows], self.where).astype(np.float32)
 
     def _predictions(self, model: Any, rows: np.ndarray) -> Tensor:
         """Return log-probabilities, targets or losses of some samples."""
-        returned = self._call("predict", self.predict, model, self.samples.ids[rows])
+        returned = self._call("predict", self.predict, model, self._ids(rows))
+        if self.parts is not None:
+            return self.parts.read(returned, rows, "predict")
         array = read_array(returned, len(rows), "predict")
         if self.outputs is not None:
             if self.is_first:
