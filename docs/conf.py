@@ -18,8 +18,8 @@ project = "hardsight"
 release = hardsight.__version__
 html_title = "hardsight"
 language = "en"
-# Two hyphens begin an option.
-smartquotes = False
+# Dashes alone: quotes stay as they are written.
+smartquotes_action = "D"
 
 root_doc = "docs/index"
 include_patterns = ["docs/**.md", "benchmarks/*.md", "CHANGELOG.md", "CONTRIBUTING.md"]
@@ -33,6 +33,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_click",
     "sphinx_copybutton",
+    "website.commands",
     "website.docstrings",
     "website.formulas",
     "website.registries",

@@ -42,10 +42,10 @@ _STYLE = """
   .about { fill: #4a5164; }
   .step { fill: #ffffff; font-weight: 600; font-size: 12px; text-anchor: middle; }
   rect { fill: #f3f5fb; stroke: #c6cde0; }
-  .root { fill: #ffffff; }
+  .root, svg { fill: #ffffff; background: #ffffff; }
   circle { fill: #3f51b5; }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6e8f0; } .about { fill: #b3b9cc; } rect { fill: #262b3b; stroke: #454d66; } .root { fill: #1b1f2b; }
+    text { fill: #e6e8f0; } .about { fill: #b3b9cc; } rect { fill: #262b3b; stroke: #454d66; } .root, svg { fill: #1b1f2b; background: #1b1f2b; }
   }
 """
 

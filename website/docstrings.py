@@ -15,6 +15,8 @@ _DISPLAYED = re.compile(r"^( *)\$\$(.+?)\$\$$", re.DOTALL | re.MULTILINE)
 _FORMULA = re.compile(r"(?<![`\w$])\$([^$\n]+(?:\n[^$\n]+)?)\$")
 # A role or a formula must end before a letter, as in "the $t$s".
 _GLUED = re.compile(r"(:math:`[^`]*`)(?=\w)")
+# Several fields with one text, whose further lines are indented more.
+_SHARED = re.compile(r"^ {4}(?P<names>\w+(?:, \w+)+):(?P<text>.*(?:\n {5,}.*)*)", re.MULTILINE)
 # How Sphinx names the place of what stands in a docstring.
 _PLACE = re.compile(r"docstring of ([\w.]+)")
 
@@ -28,6 +30,20 @@ def mark_formulas(lines: Iterable[str]) -> list[str]:
     text = _DISPLAYED.sub(lambda found: f"{found[1]}.. math:: {' '.join(found[2].split())}", "\n".join(lines))
     text = _FORMULA.sub(lambda found: f":math:`{' '.join(found[1].split())}`", text)
     return _GLUED.sub(r"\1\\ ", text).split("\n")
+
+
+def separate_fields(lines: Iterable[str]) -> list[str]:
+    """Return the lines of a docstring with fields that share a line of ``Attributes`` as fields of their own.
+
+    >>> separate_fields(["Attributes:", "    a, b: two", "        numbers.", "    c: one."])
+    ['Attributes:', '    a: two', '        numbers.', '    b: two', '        numbers.', '    c: one.']
+    """
+    before, heading, section = "\n".join(lines).partition("Attributes:\n")
+    return f"{before}{heading}{_SHARED.sub(_separate, section)}".split("\n")
+
+
+def _separate(entry: re.Match[str]) -> str:
+    return "\n".join(f"    {name}:{entry['text']}" for name in entry["names"].split(", "))
 
 
 def is_plain_field(member: object) -> bool:
@@ -89,12 +105,14 @@ class Links:
         objects = env.domains.python_domain.objects
         if not self._documented:
             self._documented = {canonical_path(path) or path: path for path in objects}
-        place = _PLACE.search(get_node_location(node) or "")
+        location = get_node_location(node) or ""
+        place = _PLACE.search(location)
         scope = place[1] if place else ".".join(filter(None, (node.get("py:module"), node.get("py:class"))))
         paths = map(canonical_path, possible_paths(node["reftarget"], scope))
         canonical = next((path for path in paths if path is not None), None)
         if canonical is None:
-            return None
+            # A summary repeats the first line of a docstring, which is checked where the docstring stands.
+            return content if "<autosummary>" in location else None
         # A member that has no entry of its own is described with its class.
         known = self._documented.get(canonical) or self._documented.get(canonical.rpartition(".")[0])
         if known is None or objects[known].objtype == "module":
@@ -104,7 +122,7 @@ class Links:
 
 
 def _process(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
-    lines[:] = mark_formulas(lines)
+    lines[:] = separate_fields(mark_formulas(lines))
     if what in ("attribute", "data", "property"):
         # An escaped line end, which shows as nothing: napoleon takes what stands before a colon in the first line as a type.
         lines.insert(0, "\\")
