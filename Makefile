@@ -8,7 +8,7 @@ TYPED := --jaxtyping-packages="hardsight,beartype.beartype(conf=beartype.Beartyp
 # One BLAS thread per process: idle threads that spin cost far more than a second one gains on small matrices.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test quick matrix typed check docs docs-check bare dist faults fuzz test-oldest test-python clean
+.PHONY: help demo test quick matrix typed gpu check docs docs-check bare dist faults fuzz test-oldest test-python clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -32,6 +32,9 @@ matrix: $(VENV)/.dev ## Train every combination of loop, ranks, micro-batches, w
 typed: $(VENV)/.dev ## Run the tests of numerical code with annotations checked at run time
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(TYPED) tests/attribution tests/estimation tests/laws tests/learners tests/measures \
 	  tests/weights
+
+gpu: $(VENV)/.dev ## Run the tests and timings for a GPU in under ten minutes; write benchmarks/gpu.md
+	PYTHONPATH=tests:benchmarks $(BIN)/python benchmarks/gpu.py
 
 check: $(VENV)/.dev ## Check format, lint, import order and types
 	$(BIN)/ruff format --check hardsight tests benchmarks website docs/conf.py

@@ -143,6 +143,7 @@ def test_inputs_stay_as_they_are(name):
 
 
 # Without a GPU, one skipped test says so.
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", CALLED if torch.cuda.is_available() else [])
 def test_the_result_is_on_the_inputs_device(name):
     inputs = {key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in make_inputs(name).items()}

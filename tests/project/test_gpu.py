@@ -1,4 +1,4 @@
-"""Networks on a GPU: the ranking of the CPU, in every precision."""
+"""Networks, encoders and records on a GPU: the ranking and the numbers of the CPU, in every precision."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from torch import nn
 import hardsight as hs
 from hardsight.learners.network.seeds import seeded_torch
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")]
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:400], Y[:400]
@@ -90,3 +90,35 @@ def test_the_gpu_is_free_again_after_a_run():
     before = torch.cuda.memory_allocated()
     error(None, device="cuda", repeats=2)
     assert torch.cuda.memory_allocated() <= before
+
+
+@pytest.mark.parametrize("dtype, least", [("float32", 0.9999), ("float16", 0.99)])
+def test_encoders_find_the_gpu_and_give_the_numbers_of_the_cpu(dtype, least, tmp_path):
+    pytest.importorskip("timm")
+    from support.tiny_encoders import photos, save_timm
+
+    save_timm(tmp_path / "model")
+    model = f"timm:{tmp_path / 'model'}"
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.max_memory_allocated()
+    found = hs.Encoder(model, device="auto", dtype=dtype, cache=tmp_path / "gpu").encode(photos(), "image")[0]
+    assert torch.cuda.max_memory_allocated() > before
+    expected = hs.Encoder(model, device="cpu", cache=tmp_path / "cpu").encode(photos(), "image")[0]
+    cosine = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
+    assert (cosine > least).all()
+
+
+def test_a_record_takes_tensors_of_the_gpu():
+    rng = np.random.default_rng(0)
+    batch = {
+        "logits": rng.normal(size=(9, 3)),
+        "features": rng.normal(size=(9, 2)),
+        "loss_gradients": rng.normal(size=(9, 4)),
+    }
+    tables = []
+    for device in ("cpu", "cuda"):
+        record = hs.Record()
+        tensors = {name: torch.tensor(values, device=device) for name, values in batch.items()}
+        record.add(view=0, ids=torch.arange(9, device=device), labels=torch.arange(9, device=device) % 3, **tensors)
+        tables.append(record.table)
+    np.testing.assert_array_equal(*tables)
