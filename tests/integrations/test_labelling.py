@@ -1,6 +1,7 @@
 """Round trips with labelling tools: what is exported, and the decisions that come back."""
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -137,6 +138,18 @@ def test_fiftyone_datasets_get_fields_and_tags(fiftyone, tmp_path):
     rejects("is the dataset that was measured", hs.labelling.export, d, fiftyone, fiftyone)
     (fiftyone / "metadata.json").unlink()
     rejects("has no metadata.json", hs.labelling.export, d, fiftyone, tmp_path / "other")
+
+
+def test_a_dataset_that_fiftyone_wrote_gets_entries_like_its_own(tmp_path):
+    folder = Path(__file__).parents[1] / "data" / "labelling" / "fixtures" / "fiftyone"
+    project = hs.labelling.read(folder)
+    d = hs.measure_predictions(np.full((2, 4, 2), 0.5), ["dog", "cat", "dog", "dog"], ids=list(project.ids))
+    hs.labelling.export(d, folder, tmp_path / "out", top=2)
+    entries = json.loads((tmp_path / "out" / "metadata.json").read_text())["sample_fields"]
+    own = {entry["name"]: entry.keys() for entry in entries if not entry["name"].startswith("hardsight_")}
+    for entry in entries[-5:]:
+        assert entry["name"].startswith("hardsight_")
+        assert entry.keys() == own["filepath"]
 
 
 def test_changed_labels_come_back_as_decisions(label_studio, tmp_path):

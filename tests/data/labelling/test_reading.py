@@ -38,6 +38,14 @@ def test_files_that_the_tools_own_code_wrote_are_read(file, tool, control, label
     assert list(project.ids)[: len(ids)] == ids
 
 
+def test_a_dataset_that_fiftyone_wrote_is_read():
+    project = hs.labelling.read(FIXTURES / "fiftyone")
+    assert (project.tool, project.control, project.kind) == ("FiftyOne", "ground_truth", "image")
+    assert [label.value for label in project.labels] == ["dog", "cat", "dog", "dog"]
+    assert project.data["filepath"].tolist() == [f"/photos/pets/{n}.png" for n in range(4)]
+    assert all(len(name) == 24 for name in project.ids)
+
+
 def test_the_samples_of_a_file_are_its_labelled_tasks(tmp_path):
     tasks = [*label_studio_tasks(4), label_studio_task(4, "not seen", [])]
     tasks[1]["data"]["hardsight_suggested"] = "good"
