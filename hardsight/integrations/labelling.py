@@ -20,8 +20,8 @@ from hardsight.data.labelling.project import Advice, LabellingProject, NewTasks,
 from hardsight.data.samples import Samples
 from hardsight.difficulty.decisions import RELABEL, UNSURE, match_decisions
 from hardsight.difficulty.result import Difficulty
-from hardsight.difficulty.spreadsheet import rank
 from hardsight.errors import InputError
+from hardsight.integrations._task_results import TaskResults, label_changes
 from hardsight.io.atomic import as_path, atomic_write
 from hardsight.io.csv_cells import same_cell
 from hardsight.io.json_values import to_json
@@ -98,14 +98,18 @@ def export(
     """
     source = None if isinstance(project, LabellingProject) else Path(project)
     tasks = project if isinstance(project, LabellingProject) else read(project, control)
-    rows = _rows_to_look_at(d, top)
+    results = TaskResults.of(d)
+    chosen = _tasks_to_look_at(results, top)
     if tasks.tool == fiftyone.NAME:
-        _export_fiftyone(d, tasks, source, as_path(path), rows, samples)
-        return len(rows)
-    writer = _WRITERS[tasks.tool]
-    content = writer.add_advice(tasks, _advise(d, tasks, rows, samples), __version__)
+        # All samples get fields, and those to look at a tag.
+        order = np.concatenate([chosen, results.order[~np.isin(results.order, chosen)]])
+        advice = _advise(d, results, tasks, order, samples)
+        advice = [each._replace(chosen=n < len(chosen)) for n, each in enumerate(advice)]
+        _export_fiftyone(tasks, source, as_path(path), advice)
+        return len(chosen)
+    content = _WRITERS[tasks.tool].add_advice(tasks, _advise(d, results, tasks, chosen, samples), __version__)
     _write_json(as_path(path), content, lines=tasks.lines)
-    return len(rows)
+    return len(chosen)
 
 
 def export_new(
@@ -130,10 +134,16 @@ def export_new(
         InputError: another tool, samples that cannot be shown, nothing to look at, or a path that cannot be written.
     """
     writer = TOOLS[check_choice("tool", tool, tuple(TOOLS))]
-    rows = _rows_to_look_at(d, top)
+    if d.sample is not None:
+        raise InputError(
+            "the rows of this result are parts of samples, of which no tasks are made: pass the tool's own file"
+        )
+    results = TaskResults.of(d)
+    rows = _tasks_to_look_at(results, top)
     new = _new_tasks(d.select(d.ids[rows]), align_samples(d, samples).take(rows))
     tasks, target = writer.create(new), as_path(path)
-    _write_json(target, writer.add_advice(tasks, _advise(d, tasks, rows, samples), __version__), lines=tasks.lines)
+    advice = _advise(d, results, tasks, rows, samples)
+    _write_json(target, writer.add_advice(tasks, advice, __version__), lines=tasks.lines)
     if tool != "label-studio":
         return len(rows), None
     # Of all classes, not of those that these samples have.
@@ -162,61 +172,63 @@ def _new_tasks(d: Difficulty, samples: Samples) -> NewTasks:
     return NewTasks(tuple(d.ids.tolist()), contents, given, samples.label_name, d.classes, kind)
 
 
-def _rows_to_look_at(d: Difficulty, top: int | None) -> np.ndarray:
-    """Return the rows to look at, the likeliest wrong label first, ``(row,)`` int64."""
-    order = rank(d)
+def _tasks_to_look_at(results: TaskResults, top: int | None) -> np.ndarray:
+    """Return the positions of tasks to look at, the likeliest wrong label first, ``(task,)`` int64."""
     if top is not None:
-        return order[: check_int("top", top, 1)]
-    doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
-    if doubt is None:
+        return results.order[: check_int("top", top, 1)]
+    if results.doubt is None:
         raise InputError("this result has no P(label wrong): say how many of the hardest tasks to write (top=20, --top 20)")
-    rows: np.ndarray = order[doubt[order] > 0.5]
-    if not len(rows):
+    chosen: np.ndarray = results.order[results.doubt[results.order] > 0.5]
+    if not len(chosen):
         raise InputError("no label is more likely wrong than right: say how many tasks to write (top=20, --top 20)")
-    return rows
+    return chosen
 
 
-def _advise(d: Difficulty, tasks: LabellingProject, rows: np.ndarray, samples: Samples | None) -> list[Advice]:
-    """Return advice about the tasks in some rows of the result, in their order.
+def _advise(
+    d: Difficulty, results: TaskResults, tasks: LabellingProject, chosen: np.ndarray, samples: Samples | None
+) -> list[Advice]:
+    """Return advice about some tasks, in their order.
 
     Raises:
         InputError: one of them is not among the tasks.
     """
     ids = {str(name): name for name in tasks.ids}
-    measured = d.ids[rows].tolist()
+    measured = [results.ids[task] for task in chosen.tolist()]
     missing = [name for name in measured if str(name) not in ids]
     if missing:
         raise InputError(
             f"{len(missing):,} of {len(measured):,} tasks to write are not in this {tasks.tool} file "
             f"({join_examples(missing, _MAX_NAMED)}; its ids look like {tasks.ids[0]!r}): pass the file that was measured"
         )
-    given = [None] * len(rows) if d.loss_only else d.label_names(d.labels[rows]).tolist()
-    suggested = [None] * len(rows) if d.suggested is None else d.label_names(d.suggested[rows]).tolist()
-    doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
-    reasons = d.reasons(d.ids[rows[:_MAX_REASONS]], samples).tolist()
-    reasons += [""] * (len(rows) - len(reasons))
+    reasons = _write_reasons(d, results.row[chosen[:_MAX_REASONS]], samples)
+    reasons += [""] * (len(chosen) - len(reasons))
     return [
         Advice(
             ids[str(name)],
-            to_json(given[n]),
-            to_json(suggested[n]),
-            _probability(d.p_suggested, row),
+            results.given[task],
+            results.suggested[task],
+            _probability(results.p_suggested, task),
             n + 1,
-            _probability(doubt, row),
-            float(d.error[row]),
-            reasons[n].replace("\u00a0", " "),
+            _probability(results.doubt, task),
+            float(results.error[task]),
+            reasons[n],
         )
-        for n, (name, row) in enumerate(zip(measured, rows.tolist(), strict=True))
+        for n, (name, task) in enumerate(zip(measured, chosen.tolist(), strict=True))
     ]
 
 
-def _probability(values: np.ndarray | None, row: int) -> float | None:
-    return None if values is None or np.isnan(values[row]) else float(values[row])
+def _write_reasons(d: Difficulty, rows: np.ndarray, samples: Samples | None) -> list[str]:
+    reasons = [text.replace("\u00a0", " ") for text in d.reasons(d.ids[rows], samples).tolist()]
+    if d.part is None:
+        return reasons
+    return [f"{name}: {text}" for name, text in zip(d.part[rows].tolist(), reasons, strict=True)]
 
 
-def _export_fiftyone(
-    d: Difficulty, tasks: LabellingProject, source: Path | None, target: Path, rows: np.ndarray, samples: Samples | None
-) -> None:
+def _probability(values: np.ndarray | None, task: int) -> float | None:
+    return None if values is None or np.isnan(values[task]) else float(values[task])
+
+
+def _export_fiftyone(tasks: LabellingProject, source: Path | None, target: Path, advice: list[Advice]) -> None:
     """Write a FiftyOne dataset: its samples with more fields, and its metadata with their entries."""
     if source is None:
         raise InputError("a FiftyOne dataset is two files: pass its folder, or the path of samples.json, as the project")
@@ -229,9 +241,6 @@ def _export_fiftyone(
         raise InputError(f"{target} is a file: name a folder for the dataset of FiftyOne")
     if target.exists() and target.samefile(folder):
         raise InputError(f"{target} is the dataset that was measured: name another folder")
-    chosen = len(rows)
-    order = np.concatenate([rows, rank(d)[~np.isin(rank(d), rows)]])
-    advice = [each._replace(chosen=n < chosen) for n, each in enumerate(_advise(d, tasks, order, samples))]
     content = fiftyone.add_advice(tasks, advice, folder)
     entries = fiftyone.add_fields(metadata, tasks.control)
     target.mkdir(parents=True, exist_ok=True)
@@ -263,26 +272,31 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
     tasks = project if isinstance(project, LabellingProject) else read(project, control)
     if d.loss_only:
         raise InputError("this result has no labels that could have changed: measure with labels")
-    position = {str(name): row for row, name in enumerate(d.ids.tolist())}
+    names = d.ids if d.sample is None else d.sample
+    position = {str(name): row for row, name in enumerate(names.tolist())}
     known = [number for number, name in enumerate(tasks.ids) if str(name) in position]
     if not known:
         raise InputError(
             f"none of the {len(tasks.ids):,} tasks was measured (their ids look like {tasks.ids[0]!r}, those of the result "
-            f"like {d.ids.tolist()[0]!r}): pass the result of these tasks"
+            f"like {names.tolist()[0]!r}): pass the result of these tasks"
         )
     labels, _ = tasks.agreed_labels()
-    given = d.label_names(d.labels).tolist()
+    given, ids = d.label_names(d.labels).tolist(), d.ids.tolist()
     skipped, rows = set(tasks.skipped), list[tuple[Any, str, str, str]]()
     unchanged = unlabelled = 0
     for number in known:
-        row = position[str(tasks.ids[number])]
-        before, now = str(given[row]), labels.get(number)
-        if now is not None and not same_cell(str(now), before):
-            rows.append((d.ids.tolist()[row], RELABEL, str(now), before))
-        elif now is not None:
-            unchanged += 1
+        row, now = position[str(tasks.ids[number])], labels.get(number)
+        if now is not None:
+            before = str(given[row])
+            if d.sample is not None:
+                changes = label_changes(d, tasks.ids[number], now)
+            else:
+                changes = [] if same_cell(str(now), before) else [(ids[row], str(now), before)]
+            rows += [(name, RELABEL, after, label) for name, after, label in changes]
+            unchanged += not changes
         elif number in skipped:
-            rows.append((d.ids.tolist()[row], UNSURE, "", before))
+            about = [row] if d.sample is None else np.flatnonzero(names == names[row]).tolist()
+            rows += [(ids[each], UNSURE, "", str(given[each])) for each in about]
         else:
             unlabelled += 1
     table = pd.DataFrame(rows, columns=["id", "action", "label", "given"]).set_index("id")

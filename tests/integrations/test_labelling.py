@@ -312,3 +312,44 @@ def test_images_and_values_become_tasks(tmp_path):
     rejects(
         "nothing that a labelling tool can show", hs.labelling.export_new, d, numbers, tmp_path / "n.json", "argilla", top=1
     )
+
+
+def test_tasks_with_several_labels_go_round(tmp_path):
+    words = {"food": ["pasta", "soup", "bread"], "staff": ["waiter", "cook", "host"], "price": ["cheap", "dear", "bill"]}
+    rng, tasks = np.random.default_rng(0), []
+    for number in range(90):
+        topics = sorted(rng.choice(sorted(words), rng.integers(1, 3), replace=False).tolist())
+        text = " ".join(word for topic in topics for word in rng.choice(words[topic], 3))
+        if number in (5, 6):
+            topics = sorted(set(words) - set(topics))
+        annotation = choice("", control="topics")
+        annotation["result"][0]["value"]["choices"] = topics
+        tasks.append(label_studio_task(number, f"{text} {number}", [annotation]))
+    path = write_json(tmp_path / "tasks.json", tasks)
+    d = hs.measure(hs.read(path), learner="logistic", repeats=2, progress=False)
+    assert hs.labelling.export(d, path, tmp_path / "look.json", top=2) == 2
+    look = json.loads((tmp_path / "look.json").read_text())
+    assert {task["id"] for task in look} == {105, 106}
+    for task in look:
+        suggested = task["predictions"][0]["result"][0]["value"]["choices"]
+        assert task["data"]["hardsight_suggested"] == ", ".join(suggested)
+        assert task["data"]["hardsight_given"] == ", ".join(task["annotations"][0]["result"][0]["value"]["choices"])
+        assert task["data"]["hardsight_reason"].split(":")[0] in words
+        assert 0 <= task["predictions"][0]["score"] <= 1
+    assert not len(hs.labelling.decisions(d, path).table)
+    look[0]["annotations"][0]["result"][0]["value"]["choices"] = ["food", "staff", "price"]
+    made = hs.labelling.decisions(d, write_json(tmp_path / "after.json", look))
+    before = set(look[0]["data"]["hardsight_given"].split(", "))
+    added = sorted(f"{look[0]['id']}/{topic}" for topic in {*words} - before)
+    assert sorted(made.table.index) == added
+    assert set(made.table["label"]) == {"yes"}
+    assert made.unchanged == 1
+    assert d.apply(made.table).labels[np.isin(d.ids, added)].tolist() == ["yes"] * len(added)
+    look[0]["annotations"][0]["result"][0]["value"]["choices"] = ["food", "music"]
+    rejects(
+        "has the label 'music', which was not measured", hs.labelling.decisions, d, write_json(tmp_path / "n.json", look)
+    )
+    rejects("have several labels", lambda: hs.labelling.read(path).annotations)
+    rejects(
+        "parts of samples, of which no tasks are made", hs.labelling.export_new, d, hs.read(path), tmp_path / "x", "argilla"
+    )

@@ -15,6 +15,7 @@ from hardsight.data.labelling.project import (
     Label,
     LabellingProject,
     NewTasks,
+    as_sets,
     choose_control,
     find_content,
     unique_ids,
@@ -54,26 +55,32 @@ def parse(document: Any, control: str | None = None) -> LabellingProject:
     for record in document:
         for question in record["responses"]:
             values = [value for value, _ in _responses(record, question)]
-            if values and all(isinstance(value, str | int | float) for value in values):
+            if values and all(map(_is_label, values)):
                 counts[question] = counts.get(question, 0) + 1
             elif values:
                 others.add(question)
     counts = {question: count for question, count in counts.items() if question not in others}
     if (control is None and not counts and others) or control in others:
         raise InputError(
-            f"responses to {join_names(sorted(others), 5)} hold several values or spans per record: questions with one "
-            "label, or a rating, are read"
+            f"responses to {join_names(sorted(others), 5)} hold spans or ranks: questions with labels, or a rating, are read"
         )
     if counts or control is not None:
         control = choose_control(NAME, "question", counts, control)
     else:
         control = _suggested_question(document)
     labels = [
-        Label(number, user, value) for number, record in enumerate(document) for value, user in _responses(record, control)
+        Label(number, user, tuple(value) if isinstance(value, list) else value)
+        for number, record in enumerate(document)
+        for value, user in _responses(record, control)
     ]
     data = pd.DataFrame([record["fields"] for record in document]).astype(object)
     content = find_content(data, ("text", "image"))
-    return LabellingProject(NAME, document, ids, data, control, content, tuple(labels), notices=tuple(notices))
+    return LabellingProject(NAME, document, ids, data, control, content, as_sets(labels), notices=tuple(notices))
+
+
+def _is_label(value: Any) -> bool:
+    """Return whether a response is one label, a rating, or a list of labels."""
+    return isinstance(value, str | int | float) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
 
 
 def _suggested_question(document: Any) -> str:
@@ -127,6 +134,8 @@ def add_advice(project: LabellingProject, advice: list[Advice], version: str) ->
 
 def _value(label: Any) -> Any:
     """Return a label as a question takes it: the name of a class, or an integer of a rating."""
+    if isinstance(label, list):
+        return list(map(str, label))
     return label if isinstance(label, int) and not isinstance(label, bool) else str(label)
 
 

@@ -16,6 +16,7 @@ from hardsight.data.labelling.project import (
     Label,
     LabellingProject,
     NewTasks,
+    as_sets,
     find_content,
     unique_ids,
 )
@@ -28,7 +29,7 @@ _CONTENT = ("text", "filename")
 
 
 def recognise(document: Any) -> bool:
-    """Return whether a document is a list of tasks, each with a text or file and a list of at most one label."""
+    """Return whether a document is a list of tasks, each with a text or file and a list of labels."""
     return isinstance(document, list) and bool(document) and all(map(_is_task, document))
 
 
@@ -36,8 +37,10 @@ def _is_task(task: Any) -> bool:
     if not isinstance(task, dict) or not any(isinstance(task.get(name), str) for name in _CONTENT):
         return False
     labels = task.get(_CONTROL)
-    names_task = _COMMENTS in task or ID_FIELD in task or isinstance(task.get("id"), int)
-    return names_task and isinstance(labels, list) and len(labels) < 2 and all(isinstance(each, str) for each in labels)
+    if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
+        return False
+    # Other files with lists of labels may have ids, too; in theirs an empty list says that no label applies.
+    return _COMMENTS in task or ID_FIELD in task or (isinstance(task.get("id"), int) and len(labels) < 2)
 
 
 def parse(document: Any, control: str | None = None, annotator: str | None = None) -> LabellingProject:
@@ -55,11 +58,17 @@ def parse(document: Any, control: str | None = None, annotator: str | None = Non
         raise InputError(f"a doccano file calls the label {_CONTROL!r}. Got label={control!r}: leave it out")
     notices: list[str] = []
     ids = unique_ids(NAME, [task.get(ID_FIELD, task.get("id")) for task in document], notices)
-    labels = [Label(number, annotator, value) for number, task in enumerate(document) for value in task[_CONTROL]]
+    labels = as_sets(
+        [
+            Label(number, annotator, labels[0] if len(labels) == 1 else tuple(labels))
+            for number, labels in enumerate(task[_CONTROL] for task in document)
+            if labels
+        ]
+    )
     fields = [{name: value for name, value in task.items() if name not in ("id", _CONTROL, _COMMENTS)} for task in document]
     data = pd.DataFrame(fields).astype(object)
     return LabellingProject(
-        NAME, document, ids, data, _CONTROL, find_content(data, _CONTENT), tuple(labels), notices=tuple(notices)
+        NAME, document, ids, data, _CONTROL, find_content(data, _CONTENT), labels, notices=tuple(notices)
     )
 
 

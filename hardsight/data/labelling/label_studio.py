@@ -20,12 +20,13 @@ from hardsight.data.labelling.project import (
     Label,
     LabellingProject,
     NewTasks,
+    as_sets,
     choose_control,
     find_content,
     unique_ids,
 )
 from hardsight.errors import InputError
-from hardsight.validation import join_examples, join_names
+from hardsight.validation import join_names
 
 NAME = "Label Studio"
 # By the type of a result: the key of its value.
@@ -68,7 +69,7 @@ def parse(document: Any, control: str | None = None) -> LabellingProject:
     else:
         control = choose_control(NAME, "label control", counts, control)
         chosen = [each for each in readable if each.control == control]
-    labels = tuple(each.label(names) for each in chosen)
+    labels = as_sets([each.label() for each in chosen])
     labelled = {label.task for label in labels}
     skipped = tuple(n for n, task in enumerate(document) if n not in labelled and any(map(_is_skipped, _list_of(task))))
     data = pd.DataFrame([task["data"] for task in document]).astype(object)
@@ -93,18 +94,13 @@ class _Result:
         # Choices about a region stand beside its bounds.
         self.of_region = bool(self.value.keys() - {*_VALUES.values(), "type"})
 
-    def label(self, ids: tuple[Any, ...]) -> Label:
+    def label(self) -> Label:
+        """Return the label; a tuple if several were chosen."""
         entered = self.value.get(_VALUES[self.kind])
         if isinstance(entered, list):
-            if len(entered) != 1:
-                raise InputError(
-                    f"task {ids[self.task]!r} has {len(entered)} {self.kind} in {self.control!r} "
-                    f'({join_examples(entered, 3)}), and one label per task is read: set choice="single" in Label Studio, '
-                    "or keep one of them"
-                )
-            entered = entered[0]
-            entered = _BETWEEN_LEVELS.join(map(str, entered)) if isinstance(entered, list) else entered
-        entered = entered if isinstance(entered, str | int | float) else str(entered)
+            names = [_BETWEEN_LEVELS.join(map(str, each)) if isinstance(each, list) else str(each) for each in entered]
+            entered = names[0] if len(names) == 1 else tuple(dict.fromkeys(names))
+        entered = entered if isinstance(entered, str | int | float | tuple) else str(entered)
         time = str(self.annotation.get("updated_at") or self.annotation.get("created_at") or "")
         is_truth = self.annotation.get("ground_truth") is True
         return Label(self.task, _annotator(self.annotation.get("completed_by")), entered, time, is_truth)
@@ -196,7 +192,8 @@ def _with_prediction(project: LabellingProject, task: Any, advice: Advice, versi
     if advice.label is not None:
         value: Any = advice.label
         if kind in ("choices", "taxonomy"):
-            value = [str(value)] if kind == "choices" else [str(value).split(_BETWEEN_LEVELS)]
+            value = list(map(str, value if isinstance(value, list) else [value]))
+            value = value if kind == "choices" else [each.split(_BETWEEN_LEVELS) for each in value]
         result = {
             "from_name": project.control,
             "to_name": project.extra["to_name"],

@@ -92,7 +92,7 @@ class Advice(NamedTuple):
         fields: dict[str, Any] = {f"{PREFIX}rank": self.rank}
         fields |= {f"{PREFIX}{name}": round(value, 4) for name, value in numbers.items() if value is not None}
         labels = {"given": self.given, "suggested": self.label}
-        fields |= {f"{PREFIX}{name}": value for name, value in labels.items() if value is not None}
+        fields |= {f"{PREFIX}{name}": _as_text(value) for name, value in labels.items() if value is not None}
         return fields | ({f"{PREFIX}reason": self.reason} if self.reason else {})
 
 
@@ -138,6 +138,11 @@ class LabellingProject:
         return "image" if values and all(is_image(value) for value in values) else "text"
 
     @property
+    def several(self) -> bool:
+        """Whether a task may have several labels; then each value is a tuple."""
+        return any(isinstance(label.value, tuple) for label in self.labels)
+
+    @property
     def annotations(self) -> pd.DataFrame:
         """One row per label, with the columns item, annotator and label, for :meth:`hardsight.Annotations.of`.
 
@@ -151,6 +156,11 @@ class LabellingProject:
                 "annotators, or measure one label per task (hardsight measure)"
             )
         rows = [(self.ids[label.task], label.annotator, label.value) for label in self.labels]
+        if self.several:
+            raise InputError(
+                f"tasks of this {self.tool} file have several labels, and annotators are compared by one label per task: "
+                "measure the file (hardsight measure)"
+            )
         # Numbers and names of annotators are not mixed in one column.
         table = pd.DataFrame(rows, columns=["item", "annotator", "label"], dtype=object)
         kinds = {type(who) for who in table["annotator"]}
@@ -201,7 +211,8 @@ class LabellingProject:
         names = {name: column for name, column in names.items() if not _is_own(name)}
         columns: dict[str, list[Any]] = {id_name: list(self.ids)}
         columns |= {column: self.data[name].tolist() for name, column in names.items()}
-        columns[self.control] = [agreed.get(task) for task in range(len(self.ids))]
+        values = [agreed.get(task) for task in range(len(self.ids))]
+        columns[self.control] = [list(value) if isinstance(value, tuple) else value for value in values]
         roles = {"label": self.control, "id": id_name}
         if self.content is not None and self.kind != "table":
             roles[self.kind] = names[self.content]
@@ -219,6 +230,18 @@ class LabellingProject:
         if self.skipped:
             notices.append(f"Tasks that were skipped and have no label: {len(self.skipped):,}.")
         return notices
+
+
+def _as_text(label: Any) -> Any:
+    return ", ".join(map(str, label)) if isinstance(label, list) else label
+
+
+def as_sets(labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Return labels whose values are sorted tuples if one of them is a tuple: a task may have several labels then."""
+    if not any(isinstance(label.value, tuple) for label in labels):
+        return tuple(labels)
+    values = [label.value if isinstance(label.value, tuple) else (label.value,) for label in labels]
+    return tuple(label._replace(value=tuple(sorted(map(str, each)))) for label, each in zip(labels, values, strict=True))
 
 
 def _is_own(name: Any) -> bool:
