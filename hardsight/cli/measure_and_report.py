@@ -53,8 +53,6 @@ def measure_and_report(
         more_commands: commands to name after those that make sense for the result, with what they do.
         finish: returns the result to write in place of the measured one; None: it is written as it is.
     """
-    from hardsight.cli.closing import next_commands, print_closing
-    from hardsight.cli.summary import print_summary
     from hardsight.estimation.measure import measure
     from hardsight.estimation.outputs import CHECKPOINT, LEAKS
     from hardsight.io.atomic import printable_name
@@ -69,16 +67,43 @@ def measure_and_report(
         result = replace(result, run=replace(result.run, source=printable_name(source.name)))
         seconds = time.perf_counter() - start
         files = write_files(result, out, csv=csv) | write_csv("leaks", leaks, out / LEAKS)
+    print_result(
+        result, files, out=out, source=source, roles=roles, hardest=hardest, as_json=as_json, seconds=seconds, note=note,
+        more_commands=more_commands,
+    )  # fmt: skip
+    return result
+
+
+def print_result(
+    result: "Difficulty",
+    files: dict[str, Path],
+    *,
+    out: Path,
+    source: Path,
+    hardest: int,
+    as_json: bool,
+    seconds: float,
+    roles: Sequence[str] | None = (),
+    note: "Callable[[Difficulty], str] | None" = None,
+    more_commands: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Print a summary of a result, or one JSON object; arguments as in :func:`measure_and_report`.
+
+    Args:
+        files: what was written, by name.
+    """
+    from hardsight.cli.closing import next_commands, print_closing
+    from hardsight.cli.summary import print_summary
+
     if as_json:
         _print_json(result, files, hardest=hardest, seconds=seconds)
-    else:
-        console = make_console()
-        print_summary(result, hardest=hardest, seconds=seconds, console=console)
-        if note is not None:
-            console.print(f"\n{note(result)}", markup=False)
-        commands = next_commands(result, out, source, roles, has_review="review" in files)
-        print_closing(files, [*commands, *more_commands], console)
-    return result
+        return
+    console = make_console()
+    print_summary(result, hardest=hardest, seconds=seconds, console=console)
+    if note is not None:
+        console.print(f"\n{note(result)}", markup=False)
+    commands = next_commands(result, out, source, roles, has_review="review" in files)
+    print_closing(files, [*commands, *more_commands], console)
 
 
 def check_run(*, out: Path, seed: int, **options: Any) -> None:

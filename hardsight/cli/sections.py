@@ -9,7 +9,7 @@ import click
 # Commands in the order of use; those of other packages that are not named here come last.
 COMMANDS: Mapping[str, Sequence[str]] = {
     "Start": ("demo", "doctor", "help"),
-    "Measure": ("measure", "annotators", "preferences", "report"),
+    "Measure": ("measure", "annotators", "preferences", "losses", "report"),
     "Decide": ("review", "serve", "apply", "undo", "export", "decisions"),
     "Train": ("weigh", "explain"),
     "Catalogues": ("learners", "measures", "schemes"),
@@ -17,9 +17,8 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 }
 # Options by the name of their parameter.
 OPTIONS: Mapping[str, Sequence[str]] = {
-    "Columns": ("prompt", "chosen", "rejected", "item", "annotator", "label", "labels", "label_separator", "id_", "group",
-                "text", "drop", "weights",
-                "witness", "counts"),
+    "Columns": ("prompt", "chosen", "rejected", "view", "loss_column", "sample", "part", "kind", "item", "annotator",
+                "label", "labels", "label_separator", "id_", "group", "text", "drop", "weights", "witness", "counts"),
     "Reading": ("data", "task", "unlabelled", "merge_spellings", "separator", "header", "encoding", "sheet", "split",
                 "skip_broken", "tag_column"),
     "Weights to explain": ("difficulty", "weights_file", "schemes", "assignments", "clip"),

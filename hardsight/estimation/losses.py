@@ -103,7 +103,8 @@ def measure_losses(
     run = RunInfo(
         loss=_OWN,
         learner="losses as given",
-        reason="as given",
+        recipe="trained elsewhere",
+        reason="losses as given",
         splits="as given",
         n_models=len(array),
         reliability=to_json(moments.reliability("own")),
