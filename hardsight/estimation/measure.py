@@ -10,6 +10,7 @@ from hardsight.estimation.job import apply_calibration, plan_job, tune_training_
 from hardsight.estimation.label_sets import assemble_label_sets
 from hardsight.estimation.learner_comparison import compare_learners
 from hardsight.estimation.loss_parts import with_loss_parts
+from hardsight.estimation.neighbouring_tags import add_tag_witness
 from hardsight.estimation.request import Estimate, Execution, MeasureOptions, Request, as_samples, check_options
 from hardsight.estimation.true_labels import infer_true_labels
 from hardsight.estimation.unlabelled import predict_unlabelled
@@ -139,6 +140,7 @@ def measure(
     job = replace(plan_job(samples, request), independent_witnesses=tuple(witnesses))
     runner = job.make_runner()
     job = compare_learners(tune_training_length(job, runner), runner)
+    job = add_tag_witness(job, runner)
     runner = replace(runner, learner=job.learner, calibrate=job.calibrate)
     with progress_bar(request.progress, job.learner.n_models(job.plan)) as on_progress:
         result = runner.run(job.plan, job.stop_rule(), on_progress, job.make_checkpoint())

@@ -36,7 +36,7 @@ def window_features(words: np.ndarray, sentence: np.ndarray) -> "sparse.csr_arra
     far = _of_types([[text.lower()] for text in texts])
     blocks = [own[codes]]
     for offset, table, weight in ((-1, near, _NEAR), (1, near, _NEAR), (-2, far, _FAR), (2, far, _FAR)):
-        blocks.append(_shifted(table, codes, sentence, offset) * np.float32(weight))
+        blocks.append(shift_rows(table[codes], sentence, offset) * np.float32(weight))
     first = np.concatenate([[True], sentence[1:] != sentence[:-1]])
     last = np.concatenate([first[1:], [True]])
     blocks.append(sparse.csr_array(np.stack([first, last], axis=1).astype(np.float32) * np.float32(_NEAR)))
@@ -84,12 +84,12 @@ def _of_types(descriptions: list[list[str]]) -> "sparse.csr_array":
     return sparse.csr_array((values, columns, starts), shape=(len(descriptions), len(names)))
 
 
-def _shifted(table: "sparse.csr_array", codes: np.ndarray, sentence: np.ndarray, offset: int) -> "sparse.csr_array":
-    """Return the rows of the words ``offset`` places away; zero beyond the sentence."""
+def shift_rows(rows: "sparse.csr_array", sentence: np.ndarray, offset: int) -> "sparse.csr_array":
+    """Return for each token the row of the token ``offset`` places away; zero beyond the sentence, ``(token, column)``."""
     from scipy import sparse
 
-    at = np.arange(len(codes)) + offset
-    inside = (at >= 0) & (at < len(codes))
-    at = np.clip(at, 0, len(codes) - 1)
+    at = np.arange(len(sentence)) + offset
+    inside = (at >= 0) & (at < len(sentence))
+    at = np.clip(at, 0, len(sentence) - 1)
     inside &= sentence[at] == sentence
-    return sparse.csr_array(sparse.diags_array(inside.astype(np.float32)) @ table[codes[at]])
+    return sparse.csr_array(sparse.diags_array(inside.astype(np.float32)) @ rows[at])
