@@ -139,3 +139,13 @@ def test_a_witness_is_refused():
     X, Y, _ = make_data(20)
     with pytest.raises(hs.InputError, match="witness"):
         hs.measure(X, Y, learner="logistic", witness=np.zeros(20))
+
+
+def test_pages_show_the_samples_of_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"height": rng.normal(size=30).round(2), "colour": rng.choice(["red", "blue"], 30)})
+    Y = np.column_stack([frame["height"] > 0, frame["colour"] == "red"]).astype(int)
+    d = hs.measure(frame, Y, learner="logistic", folds=2, repeats=2, refine=False)
+    d.report(tmp_path / "report.html")
+    row = int(d.samples.features[d.ranking[0]])
+    assert f"colour {frame['colour'][row]}" in (tmp_path / "report.html").read_text(encoding="utf-8")

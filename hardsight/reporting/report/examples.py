@@ -251,12 +251,27 @@ def has_texts_of_parts(samples: Samples) -> bool:
 
 
 def sample_text(samples: Samples, row: int) -> str:
-    """Return the whole text of a sample; see :func:`is_shown_as_text`."""
+    """Return the whole text of a sample; see :func:`is_shown_as_text`.
+
+    Of parts that share their sample's features, it is that of the sample: its text, or its values.
+    """
+    if samples.whole is not None:
+        return _describe_whole(samples.whole, int(samples.features[row]), samples.ids[row])
     if samples.sparse:
         return describe_row(samples.features, row)
     if samples.kind == "items":
         return str(samples.features.describe(row))
     return str(samples.ids[row] if samples.kind == "ids" else samples.features[row])
+
+
+def _describe_whole(whole: Samples, row: int, part: Any) -> str:
+    if is_shown_as_text(whole) and whole.kind != "ids":
+        return sample_text(whole, row)
+    if whole.kind == "table":
+        values = whole.features.iloc[row, :VALUES_HELD].items()
+        numbers = int | float | np.number
+        return ", ".join(f"{name} {format_value(float(x)) if isinstance(x, numbers) else x}" for name, x in values)
+    return str(part)
 
 
 def _excerpt(text: str) -> TextExcerpt:
