@@ -191,7 +191,9 @@ def test_faults_take_one_line(label_studio, tmp_path):
         "no label is more likely wrong", hs.labelling.export, d.select(d.p_wrong < 0.5), label_studio, tmp_path / "o.json"
     )
     rejects("was not written by", hs.labelling.read, write_json(tmp_path / "x.json", [{"a": 1}]))
-    rejects("no file", hs.labelling.read, tmp_path / "absent.json")
+    rejects("no file or folder at", hs.labelling.read, tmp_path / "absent.json")
+    d.save(tmp_path / "difficulty.parquet")
+    assert "no file or folder at" in error_line("export", tmp_path, tmp_path / "absent.csv", "-o", tmp_path / "o.json")
 
 
 def test_the_command_line_goes_round(label_studio, tmp_path):

@@ -41,7 +41,7 @@ def export(folder: Path, data: Path, tool: str | None, top: int | None, output: 
 
     _check_differs(output, data)
     interface = None
-    if data.exists() and find_project(data, options["label"]) is not None:
+    if find_project(data, options["label"]) is not None:
         if tool is not None:
             raise InputError(f"{data} is written in the format that it has: leave out --to")
         n_tasks = labelling.export(Difficulty.load(folder), data, output, control=options["label"], top=top)

@@ -40,14 +40,14 @@ def find_project(place: Path, control: str | None) -> LabellingProject | None:
         InputError: there is no such file, or its labels cannot be read.
     """
     place = project_file(place)
+    if not place.exists():
+        raise InputError(f"no file or folder at {place}: check the path")
     if place.is_dir():
         return _read_folder(place, control)
     if PurePosixPath(decompressed_name(place)).suffix.lower() not in json_records.SUFFIXES:
         return None
     try:
         limits.check_regular_file(place)
-    except FileNotFoundError:
-        raise InputError(f"no file at {place}: check the path") from None
     except OSError as error:
         raise InputError(f"{place} cannot be read ({first_line(error)}): check the path") from None
     _, document, lines = json_records.read_document(place)
