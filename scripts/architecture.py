@@ -45,7 +45,8 @@ _STYLE = """
   .root, svg { fill: #ffffff; background: #ffffff; }
   circle { fill: #3f51b5; }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6e8f0; } .about { fill: #b3b9cc; } rect { fill: #262b3b; stroke: #454d66; } .root, svg { fill: #1b1f2b; background: #1b1f2b; }
+    text { fill: #e6e8f0; } .about { fill: #b3b9cc; } rect { fill: #262b3b; stroke: #454d66; }
+    .root, svg { fill: #1b1f2b; background: #1b1f2b; }
   }
 """
 
