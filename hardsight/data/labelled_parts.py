@@ -54,17 +54,15 @@ class Parts:
             text: the piece of its sample's text that each part is, ``(part,)`` strings, if it is one.
 
         Raises:
-            InputError: ids, names or texts that are missing or of different types, of different lengths, or a sample has two
-                parts of the same name.
+            InputError: ids, names or texts that are missing or of different types, of different lengths, or two parts have
+                the same id.
         """
         sample = to_names(sample, len(sample), f"the sample of each {kind}")
         number = pd.Series(sample).groupby(sample).cumcount().to_numpy()
         name = number if name is None else to_names(name, len(sample), f"the name of each {kind}")
-        repeated = pd.DataFrame({"sample": sample, "name": name}).duplicated().to_numpy()
-        if repeated.any():
-            ids = [f"{s}{_SEPARATOR}{n}" for s, n in zip(sample[repeated].tolist(), name[repeated].tolist(), strict=True)]
-            raise InputError(f"each {kind} of a sample must have its own name. Repeated: {join_examples(ids, 3)}")
-        return cls(sample, name, kind, None if text is None else _as_texts(text, len(sample), kind))
+        parts = cls(sample, name, kind, None if text is None else _as_texts(text, len(sample), kind))
+        _check_unique(parts)
+        return parts
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -83,6 +81,22 @@ class Parts:
         """Return the parts in some rows, in that order."""
         text = None if self.text is None else self.text[rows]
         return replace(self, sample=self.sample[rows], name=self.name[rows], text=text)
+
+
+def _check_unique(parts: Parts) -> None:
+    """Raise if two parts have the same id: by name in one sample, or because "a/b" and "c" read as "a" and "b/c" do."""
+    ids = pd.Series(parts.ids)
+    if ids.is_unique:
+        return
+    repeated = pd.DataFrame({"sample": parts.sample, "name": parts.name}).duplicated().to_numpy()
+    if repeated.any():
+        names = join_examples(ids[repeated].tolist(), 3)
+        raise InputError(f"each {parts.kind} of a sample must have its own name. Repeated: {names}")
+    names = join_examples(ids[ids.duplicated()].tolist(), 3)
+    raise InputError(
+        f"{parts.kind}s of different samples would have the same id, {names}: rename samples or {parts.kind}s without "
+        f"{_SEPARATOR!r}"
+    )
 
 
 def _as_texts(text: Any, parts: int, kind: str) -> np.ndarray:

@@ -41,6 +41,7 @@ def test_groups_of_whole_samples_stay_groups() -> None:
     ("make", "message"),
     [
         (lambda: Parts.of(["x", "x"], [1, 1], kind="box"), "each box of a sample must have its own name. Repeated: 'x/1'"),
+        (lambda: Parts.of(["x/y", "x"], ["z", "y/z"]), "parts of different samples would have the same id, 'x/y/z': rename"),
         (lambda: Parts.of(["x", None]), "the sample of each part"),
         (lambda: as_parts(word_samples(), Parts.of([0, 1], kind="token")), "one token per row: got 2 for 5 rows"),
         (
