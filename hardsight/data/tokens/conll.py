@@ -92,13 +92,15 @@ class ConllFile:
         return removed
 
     def _lines_of(self, sentence: list[_Token]) -> range:
-        """Return the lines of a sentence with the comments before it and the empty line after it."""
-        first, last = sentence[0].line, sentence[-1].line
-        while first > 0 and self.lines[first - 1].startswith("#"):
+        """Return the lines of a sentence with those before it, such as comments, and the empty line after it."""
+        first, end = sentence[0].line, sentence[-1].line + 1
+        while first > 0 and not _is_between_sentences(self.lines[first - 1]):
             first -= 1
-        while last + 1 < len(self.lines) and self.lines[last].strip():
-            last += 1
-        return range(first, last + 1)
+        while end < len(self.lines) and not _is_between_sentences(self.lines[end]):
+            end += 1
+        if end < len(self.lines) and not self.lines[end].strip():
+            end += 1
+        return range(first, end)
 
     def _with_tag(self, token: _Token, tag: str) -> str:
         if tag == token.tag:
@@ -169,6 +171,12 @@ def read_conll(place: Path, tag_column: str | None = None, encoding: str | None 
     return ConllFile(place, lines, codec, tokens, ids)
 
 
+def _is_between_sentences(line: str) -> bool:
+    """Return whether a line is empty, or begins a document."""
+    cells = line.split(maxsplit=1)
+    return not cells or cells[0] == _DOCUMENT
+
+
 def _others(count: int) -> str:
     return f"; {count:,} more lines are too short" if count else ""
 
@@ -218,6 +226,6 @@ def _columns(
         raise InputError(
             f"tag_column must be from 1 to {width}, the columns of {place}. Got {number} (tag_column, --tag-column)"
         )
-    if number - 1 == word_at:
+    if number in (word_at + 1, word_at - width):
         raise InputError(f"tag_column {number} is the column of words: give that of the tags (tag_column, --tag-column)")
     return word_at, number - 1 if number > 0 else number

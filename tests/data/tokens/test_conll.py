@@ -68,6 +68,17 @@ def test_a_dropped_token_takes_its_sentence_with_it(tmp_path) -> None:
     assert (tmp_path / "new.conll").read_text() == "# sent_id = two\n1\t#\t#\tSYM\tNN\t_\t0\troot\t_\t_\n"
 
 
+def test_a_sentence_goes_with_its_first_range_and_what_begins_documents_stays(tmp_path) -> None:
+    first = "# sent_id = one\n1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_\n1\tde\tde\tADP\t_\t_\t0\troot\t_\t_\n"
+    second = "1\tle\tle\tDET\t_\t_\t0\troot\t_\t_\n\n"
+    file = read(tmp_path, f"{second}{first}\n{second}")
+    file.write(tmp_path / "new.conll", file.to_tokens().tags, np.array([True, False, True]))
+    assert (tmp_path / "new.conll").read_text() == second * 2
+    file = read(tmp_path, "a O\nb O\n-DOCSTART- O\n\nc O\n")
+    file.write(tmp_path / "new.conll", file.to_tokens().tags, np.array([False, True, True]))
+    assert (tmp_path / "new.conll").read_text() == "-DOCSTART- O\n\nc O\n"
+
+
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
@@ -75,6 +86,7 @@ def test_a_dropped_token_takes_its_sentence_with_it(tmp_path) -> None:
         ("a O\nb O\n", {"tag_column": "7"}, "tag_column must be from 1 to 2"),
         ("a O\nb O\n", {"tag_column": "upos"}, "tag_column must be a number from 1"),
         ("a O\nb O\n", {"tag_column": "1"}, "tag_column 1 is the column of words"),
+        ("a O\nb O\n", {"tag_column": "-2"}, "tag_column -2 is the column of words"),
         ("\n\n", {}, "has no line with a word and a tag"),
     ],
 )
