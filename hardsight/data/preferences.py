@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import check_column_name, check_ids, encode_groups, encode_values, to_column
 from hardsight.data.conversion import object_array, to_numpy, to_pandas
 from hardsight.data.samples import Samples
@@ -54,7 +55,10 @@ def read_pairs(
     """
     if rejected is None:
         chosen, rejected, prompts, ids, groups = _columns(to_pandas(chosen), prompts, ids, groups)
-    sides = [to_numpy(to_pandas(side)) for side in (chosen, rejected)]
+    pandas_sides = [to_pandas(side) for side in (chosen, rejected)]
+    check_indexes(chosen=pandas_sides[0], rejected=pandas_sides[1], prompts=prompts, ids=ids, groups=groups)
+    _check_same_columns(*pandas_sides)
+    sides = [to_numpy(side) for side in pandas_sides]
     if all(isinstance(side, pd.DataFrame) or (isinstance(side, np.ndarray) and side.ndim == 2) for side in sides):
         texts = None
         vectors = [_numbers(side, role) for side, role in zip(sides, _ROLES, strict=True)]
@@ -135,6 +139,14 @@ def _columns(table: Any, prompts: Any, ids: Any, groups: Any) -> tuple[Any, ...]
     faults.raise_all()
     chosen, rejected = (object_array(table[role].tolist()) for role in _ROLES)
     return chosen, rejected, named["prompts"], named["ids"], named["groups"]
+
+
+def _check_same_columns(chosen: Any, rejected: Any) -> None:
+    """Raise if two frames have different columns, or the same in another order."""
+    if not (isinstance(chosen, pd.DataFrame) and isinstance(rejected, pd.DataFrame)):
+        return
+    if chosen.shape[1] == rejected.shape[1] and list(chosen.columns) != list(rejected.columns):
+        raise InputError("chosen and rejected must have the same columns in the same order: pass rejected[chosen.columns]")
 
 
 def _numbers(side: Any, role: str) -> np.ndarray:

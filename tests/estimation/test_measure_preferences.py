@@ -102,6 +102,9 @@ def test_equal_sides_are_left_out_with_a_notice() -> None:
     assert "p160" in pairs.samples.notices[0]
 
 
+FRAME = pd.DataFrame(np.arange(12.0).reshape(6, 2), columns=["u", "v"], index=list("abcdef"))
+
+
 @pytest.mark.parametrize(
     ("call", "messages"),
     [
@@ -122,6 +125,12 @@ def test_equal_sides_are_left_out_with_a_notice() -> None:
         (lambda: hs.measure_preferences(CHOSEN, REJECTED, embedding=(np.ones((2, 2)),) * 2), ["with 160 rows each"]),
         (lambda: hs.measure_preferences(CHOSEN, REJECTED, ids=["x"] * 160), ["ids must be unique"]),
         (lambda: hs.measure_preferences(CHOSEN, REJECTED, weights=[1] * 160), ["pairs have no use for 'weights'"]),
+        (
+            lambda: hs.measure_preferences(FRAME, FRAME[["v", "u"]] + 1),
+            ["the same columns in the same order: pass rejected[chosen.columns]"],
+        ),
+        (lambda: hs.measure_preferences(FRAME, FRAME[::-1] + 1), ["chosen and rejected have different indexes"]),
+        (lambda: hs.measure_preferences(FRAME["u"].map(str), FRAME["v"][::-1].map(str)), ["different indexes"]),
         (lambda: hs.measure_preferences("a.csv", "b.csv"), ["texts or arrays of numbers"]),
     ],
 )  # fmt: skip
