@@ -43,7 +43,8 @@ def list_spans(d: "Difficulty") -> pd.DataFrame:
     ``p_wrong``: the probability that the given span is wrong in type or extent, or that the missed one is right.
 
     Raises:
-        InputError: rows are not tokens, there is no P(label wrong), or the tags spell no spans.
+        InputError: rows are not tokens, or not all tokens of their sentences; there is no P(label wrong), or the tags spell
+            no spans.
     """
     return _SpanTable(d).make()
 
@@ -58,9 +59,7 @@ class _SpanTable:
             raise InputError("spans need P(label wrong), which takes log-loss and two predictions of every token")
         self.d, self.tags = d, [str(name) for name in d.classes]
         self.posterior = _token_posterior(d.labels, d.p_wrong, d.suggested, d.p_suggested, d.consensus)
-        codes = pd.factorize(d.sample)[0]
-        order = np.argsort(codes, kind="stable")
-        self.sentences = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+        self.sentences = _split_sentences(d.sample, d.part)
         self.scheme = find_scheme([self.tags[code] for code in d.labels[rows]] for rows in self.sentences)
         if self.scheme == "none":
             raise InputError("these tags spell no spans: they need prefixes, such as B-PER and I-PER, and O")
@@ -159,6 +158,25 @@ class _SpanTable:
             )
         total = float(chain.forward[-1] @ chain.backward[-1])
         return float(value * after / max(total, _TINY))
+
+
+def _split_sentences(sentence: np.ndarray, position: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each sentence in the order of its tokens.
+
+    Args:
+        sentence: of each token, ``(token,)``.
+        position: of each token in its sentence, from 0, ``(token,)``.
+
+    Raises:
+        InputError: tokens are missing, as in a selection.
+    """
+    codes, names = pd.factorize(sentence)
+    order = np.lexsort((position, codes))
+    sentences = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    for name, rows in zip(names.tolist(), sentences, strict=False):
+        if not np.array_equal(position[rows], np.arange(len(rows))):
+            raise InputError(f"sentence {name!r} lacks tokens, and spans need whole sentences: select all tokens of a sentence")
+    return sentences
 
 
 def _overlapping(span: Span, others: list[Span]) -> Span | None:

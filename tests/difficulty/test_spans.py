@@ -71,6 +71,14 @@ def test_a_span_is_a_marginal_of_the_chain(scheme, tags) -> None:
         assert 1 - p_wrong == pytest.approx(right, abs=1e-9)
 
 
+def test_spans_of_a_selection_are_those_of_whole_sentences_in_their_order() -> None:
+    d, _ = token_result("BIO", [["O", "B-P", "I-P"], ["B-L", "I-L", "O"]], np.random.default_rng(2))
+    whole = d.spans().query("sample == 0").reset_index(drop=True)
+    assert d.select(["0/2", "0/0", "0/1"]).spans().equals(whole)
+    with pytest.raises(hs.InputError, match="sentence 1 lacks tokens, and spans need whole sentences"):
+        d.select(["0/0", "0/1", "0/2", "1/1"]).spans()
+
+
 def test_a_missed_span_is_suggested_with_its_probability() -> None:
     d, _ = token_result("BIO", [["O", "O", "O", "O"], ["B-L", "I-L", "B-P", "I-P"]], np.random.default_rng(3))
     sharp = np.full((8, 5), 0.01)
