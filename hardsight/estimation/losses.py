@@ -163,13 +163,11 @@ def _read_long(losses: Any) -> _Long | None:
     keys = ["sample", *(["part"] if "part" in table.columns else [])] if by_part else ["id"]
     names = {key: to_names(table[key], len(table), f"column {key!r}") for key in keys}
     values = as_array("column 'loss'", table["loss"], "(row,)", np.float64)
-    if by_part and "part" not in table.columns:
-        # Within a view, parts of a sample are numbered in their order.
-        view = pd.factorize(table["view"])[0]
-        names["part"] = pd.DataFrame({"v": view, "s": names["sample"]}).groupby(["v", "s"]).cumcount().to_numpy()
     view = pd.factorize(table["view"])[0]
     if (view < 0).any():
         raise InputError("column 'view' must name the view of every loss: some are missing")
+    if by_part and "part" not in table.columns:
+        names["part"] = _number_parts(view, names["sample"])
     # In the order of their first appearance.
     row = pd.DataFrame(names).groupby(list(names), sort=False).ngroup().to_numpy()
     repeated = pd.DataFrame({"view": view, "row": row}).duplicated().to_numpy()
@@ -181,6 +179,24 @@ def _read_long(losses: Any) -> _Long | None:
     first = np.unique(row, return_index=True)[1]
     argument = {"id": "ids", "sample": "samples", "part": "parts"}
     return _Long(spread, {argument[name]: column[first] for name, column in names.items()})
+
+
+def _number_parts(view: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Number the losses of each sample within each view in their order, ``(row,)``.
+
+    Raises:
+        InputError: a sample has more losses in one view than in another, so that these cannot be matched by their order.
+    """
+    by_view = pd.DataFrame({"view": view, "sample": sample}).groupby(["view", "sample"], sort=False)
+    sizes = by_view.size().groupby("sample").agg(["min", "max"])
+    unequal = sizes[sizes["min"] < sizes["max"]]
+    if len(unequal):
+        least, most = unequal.iloc[0]
+        raise InputError(
+            f"column 'part' is missing, and {unequal.index.tolist()[0]!r} has {least:,} losses in one view and {most:,} in "
+            "another: name the part of every loss"
+        )
+    return by_view.cumcount().to_numpy()
 
 
 def _check_losses(losses: np.ndarray, names: np.ndarray, kind: str, faults: Faults) -> None:
@@ -253,9 +269,21 @@ def _with_ledger(d: Difficulty, of_class: Difficulty) -> Difficulty:
     if of_class.ledger is not None and of_class.cause is not None:
         terms = of_class.ledger.copy()
         terms[:, _MARGIN] += rest
-        easy = (of_class.cause == NO_CAUSE) & (rest > HARD_ERROR)
-        fields |= {"ledger": terms, "cause": np.where(easy, "margin", of_class.cause)}
+        fields |= {"ledger": terms, "cause": _causes(of_class.cause, terms, d.error)}
     bias = d.error - of_class.variance
     return replace(
         of_class, error=d.error, error_se=d.error_se, bias=bias, run=run, sample_error_se=d.sample_error_se, **fields
     )
+
+
+def _causes(of_class: np.ndarray, terms: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return the causes of whole losses from those of the class: the largest term decides again where it did before.
+
+    Args:
+        of_class: causes of the error of the class, ``(row,)``.
+        terms: the ledger of the whole loss, ``(row, factor)``.
+        error: the whole loss, ``(row,)``.
+    """
+    by_size = np.isin(of_class, (*FACTORS[1:], NO_CAUSE))
+    largest = np.array(FACTORS)[terms[:, 1:].argmax(1) + 1]
+    return np.where(by_size, np.where(error > HARD_ERROR, largest, NO_CAUSE), of_class)

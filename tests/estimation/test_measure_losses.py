@@ -1,10 +1,13 @@
 """Difficulty from losses that the user has."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import hardsight as hs
+from hardsight.estimation.losses import _with_ledger
 
 NAN = float("nan")
 RNG = np.random.default_rng(0)
@@ -88,6 +91,21 @@ def test_predictions_of_classes_give_a_ledger_of_the_whole_loss() -> None:
     np.testing.assert_allclose(d.by_sample()["error_se"].sort_index(), se, rtol=1e-9)
 
 
+def test_where_size_decides_the_cause_it_is_the_size_of_terms_of_the_whole_loss() -> None:
+    p, labels, place = class_predictions()
+    of_class = hs.measure_predictions(p, labels)
+    # A rare class explains most of its error, and little of the whole loss of the second of these rows.
+    rows = np.flatnonzero((of_class.cause == "none") & (of_class.p_wrong < 0.1))[:2]
+    cause, terms, error = of_class.cause.copy(), of_class.ledger.copy(), of_class.error.copy()
+    cause[rows], terms[rows], error[rows] = "imbalance", [0.0, 1.0, 0.1, 0.1], 1.2
+    of_class = replace(of_class, cause=cause, ledger=terms, error=error)
+    place[:, rows] = [0.5, 4.0]
+    d = hs.measure_losses(place + error)
+    whole = _with_ledger(d, of_class)
+    assert whole.cause[rows].tolist() == ["imbalance", "margin"]
+    assert (whole.cause[cause == "noise"] == "noise").all()
+
+
 @pytest.mark.slow
 def test_pages_and_weights(tmp_path) -> None:
     p, labels, place = class_predictions()
@@ -159,6 +177,10 @@ FRAME = pd.DataFrame({"view": [0, 1], "id": ["a", "a"], "loss": [1.0, 2.0]})
         ),
         (lambda: hs.measure_losses(GOOD, predictions=[[[5.0, -3.0]] * 2] * 2, y=[0, 2], classes=[0, 1]), ["y holds [2]"]),
         (lambda: hs.measure_losses(FRAME.assign(view=0)), ["one loss per sample. Repeated: 'a'"]),
+        (
+            lambda: hs.measure_losses(pd.DataFrame({"view": [0, 0, 1], "sample": list("aaa"), "loss": [1.0, 2.0, 2.0]})),
+            ["column 'part' is missing, and 'a' has 1 losses in one view and 2 in another: name the part of every loss"],
+        ),
         (lambda: hs.measure_losses(FRAME.drop(columns="id")), ["'id'"]),
         (lambda: hs.measure_losses(FRAME, ["a"]), ["names its samples itself"]),
         (lambda: hs.measure_losses(FRAME.assign(view=[0, None])), ["some are missing"]),
