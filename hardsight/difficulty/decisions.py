@@ -190,6 +190,10 @@ def _redundant_copies(d: "Difficulty", labels: np.ndarray, keep: np.ndarray, act
     if d.suggested is not None and d.p_suggested is not None:
         # Suggestions may have been taken unseen.
         p_right = np.where((actions == RELABEL) & (labels == d.suggested), d.p_suggested, p_right)
+    if d.sample is not None:
+        # The parts of a sample stay or go together.
+        code = np.unique(d.sample, return_inverse=True)[1].reshape(-1)
+        p_right = (np.bincount(code, weights=p_right) / np.bincount(code))[code]
     rows = np.flatnonzero((d.copy_set >= 0) & keep)
     # By set, the likeliest label first; the sort is stable.
     order = rows[np.lexsort((-p_right[rows], d.copy_set[rows]))]

@@ -73,3 +73,9 @@ def test_a_suggestion_that_was_taken_is_as_sure_as_its_probability():
     assert d.apply(decisions, drop_copies=True).keep.tolist() == [True, False]
     other = pd.DataFrame({"id": [1], "action": ["relabel"], "label": ["ant"]})
     assert d.apply(other, drop_copies=True).keep.tolist() == [False, True]
+
+
+def test_parts_of_a_sample_stay_or_go_together():
+    sample, part = np.repeat(["x", "y"], 2), np.array(["cat", "dog"] * 2)
+    d = with_sets([0, 1, 0, 1], p_wrong=np.array([0.0, 0.8, 0.5, 0.1]), sample=sample, part=part)
+    assert d.apply(drop_copies=True).keep.tolist() == [False, False, True, True]
