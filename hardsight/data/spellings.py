@@ -1,6 +1,7 @@
 """Values that differ only in their spelling: case, blanks, invisible characters, composed and wide letters."""
 
 import unicodedata
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,14 @@ def check_spellings(values: np.ndarray, what: str, *, merge: bool | None) -> tup
     replaced = {spelling: each.spellings[0] for each in variants for spelling in each.spellings[1:]}
     merged = object_array([replaced.get(value, value) for value in distinct])
     return merged[codes], [f"{what} were merged into their most frequent spelling: {examples}."]
+
+
+def unique_spellings(names: Iterable[str]) -> dict[str, str]:
+    """Return names by their plain form, without those that share one: their spellings were not merged."""
+    by_form: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        by_form.setdefault(normalize_spelling(name), []).append(name)
+    return {plain: same[0] for plain, same in by_form.items() if len(same) == 1}
 
 
 def describe_similar_ids(ids: np.ndarray) -> list[str]:

@@ -273,7 +273,8 @@ def learn_labels(learner: Learner, samples: Samples, *, by_name: bool) -> Learne
     n_labels = len(samples.parts.names)
     if isinstance(learner, Network):
         return NetworkOfLabels(learner, n_labels)
-    complete = samples.weights is None and len(samples) == n_labels * len(samples.whole)
+    # A single column of labels is not a matrix to estimators.
+    complete = n_labels > 1 and samples.weights is None and len(samples) == n_labels * len(samples.whole)
     if complete and by_name and isinstance(learner, ForestOOB):
         return EstimatorOfLabels(SklearnModel(learner.forest, name="forest", numbers=learner.numbers))
     if complete and isinstance(learner, SklearnModel) and _takes_matrix(learner.estimator):

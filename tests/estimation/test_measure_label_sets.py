@@ -90,6 +90,14 @@ def test_kinds_of_learners():
     assert isinstance(choose(LogisticRegression(), samples)[0], LabelsApart)
 
 
+@pytest.mark.parametrize("learner", ["forest", RandomForestClassifier(n_estimators=5)])
+def test_of_two_labels_one_may_be_left(learner):
+    X, Y, _ = make_data(40)
+    d = hs.measure(X, np.column_stack([Y[:, 0], np.ones(40)]), learner=learner, repeats=2, refine=False)
+    assert d.part.tolist() == [0] * 40
+    assert any("are left out: 1" in notice for notice in d.run.notices)
+
+
 def test_a_network_of_one_known_label_per_sample_is_trained_on_that_label_alone():
     X, Y, _ = make_data(40)
     Y = Y.astype(float)

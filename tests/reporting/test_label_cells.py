@@ -43,6 +43,21 @@ def test_separated_texts_lose_and_gain_labels(labelled, tmp_path):
         assert (name in after[row]) == (Y[row, column] == 0)
 
 
+def test_merged_spellings_are_the_measured_label(labelled, tmp_path):
+    frame, Y, d = labelled
+    cells = [",".join(np.array(["CAT " if row % 3 == 0 else "cat", "dog"])[Y[row] == 1]) for row in range(40)]
+    frame.assign(tags=cells).to_csv(tmp_path / "in.csv", index=False)
+    rows = np.flatnonzero((Y[:, 0] == 1) & (np.arange(40) % 3 == 0))
+    apply_to_table(
+        tmp_path / "in.csv", tmp_path / "out.csv", d, decide(Y, (rows[0], "cat", "relabel"), (rows[1], "dog", "relabel")),
+        label="tags", id="key", options=ReadOptions(label_separator=","),
+    )  # fmt: skip
+    after = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)["tags"].tolist()
+    assert "cat" not in after[rows[0]].lower()
+    assert after[rows[1]] == ("CAT" if Y[rows[1], 1] else "CAT,dog")
+    assert [row for row in range(40) if after[row] != cells[row]] == rows[:2].tolist()
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_columns_keep_their_spelling_and_dropped_entries_become_missing(labelled, tmp_path, suffix):
     frame, Y, d = labelled

@@ -18,7 +18,7 @@ from hardsight.data.formats.dialect import Quotes
 from hardsight.data.from_label_sets import KIND
 from hardsight.data.labels import missing_labels
 from hardsight.data.read_options import ReadOptions
-from hardsight.data.spellings import normalize_spelling
+from hardsight.data.spellings import normalize_spelling, unique_spellings
 from hardsight.difficulty.decisions import DROP, RELABEL, CuratedLabels
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -301,7 +301,7 @@ def _check_same_rows(job: _Rewrite, ids: list[str] | None, labels: list[str], me
         ids = list(map(str, rows))
         if measured_ids != ids:
             raise InputError("the samples were measured with ids of their own: name their column (id, --id)")
-    merged = _unique_spellings(measured)
+    merged = unique_spellings(measured)
     for sample, row in enumerate(rows):
         same_label = same_cell(labels[sample], measured[sample]) or (
             merged.get(normalize_spelling(labels[sample])) == measured[sample]
@@ -315,11 +315,3 @@ def _check_same_rows(job: _Rewrite, ids: list[str] | None, labels: list[str], me
                     f"row {row} of {source} has the {name} {value!r}, but {expected!r} was measured there: give the same "
                     "table"
                 )
-
-
-def _unique_spellings(measured: list[str]) -> dict[str, str]:
-    """Return the classes by their plain form; of classes that share one, none: their spellings were not merged."""
-    names: dict[str, list[str]] = {}
-    for name in dict.fromkeys(measured):
-        names.setdefault(normalize_spelling(name), []).append(name)
-    return {plain: same[0] for plain, same in names.items() if len(same) == 1}

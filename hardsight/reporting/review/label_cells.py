@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hardsight.data.spellings import normalize_spelling, unique_spellings
 from hardsight.difficulty.decisions import DROP, CuratedLabels
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -64,19 +65,20 @@ def change_lists(
     assert d.part is not None
     names = list(dict.fromkeys(map(str, d.part.tolist())))
     asked = {row for row, _ in measured}
+    spelling = unique_spellings(names)
     blank = " " if separator is not None and any(f"{separator} " in str(cell) for cell in cells) else ""
     new = list(cells)
     for row, cell in enumerate(cells):
         if ids[row] not in asked:
             continue
-        had = _labels_of(cell, separator)
+        had = {each: _measured_name(str(each), names, spelling) for each in _labels_of(cell, separator)}
         before = {each: measured.get((ids[row], each)) for each in names}
         now = {each: after.get((ids[row], each)) for each in names}
-        _check_cell({each for each in names if before[each]} == {str(each) for each in had} & set(names), ids[row], name)
+        _check_cell({each for each in names if before[each]} == set(had.values()) & set(names), ids[row], name)
         if now == before:
             continue
-        kept = [each for each in had if now.get(str(each), 1) != 0]
-        added = [_like(each, had, d) for each in names if now[each] and not before[each]]
+        kept = [each for each, measured_as in had.items() if now.get(measured_as, 1) != 0]
+        added = [_like(each, list(had), d) for each in names if now[each] and not before[each]]
         labels = [*kept, *added]
         new[row] = labels if separator is None else f"{separator}{blank}".join(map(str, labels))
     return new
@@ -112,6 +114,11 @@ def _labels_of(cell: Any, separator: str | None) -> list[Any]:
     if separator is None:
         return [] if cell is None else list(cell)
     return [label for each in str(cell or "").split(separator) if (label := each.strip())]
+
+
+def _measured_name(label: str, names: list[str], spelling: Mapping[str, str]) -> str:
+    """Return the name that a label of the table was measured under: its own, or the spelling that it was merged into."""
+    return label if label in names else spelling.get(normalize_spelling(label), label)
 
 
 def _like(name: str, had: list[Any], d: Difficulty) -> Any:
