@@ -175,7 +175,9 @@ def _split_sentences(sentence: np.ndarray, position: np.ndarray) -> list[np.ndar
     sentences = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     for name, rows in zip(names.tolist(), sentences, strict=False):
         if not np.array_equal(position[rows], np.arange(len(rows))):
-            raise InputError(f"sentence {name!r} lacks tokens, and spans need whole sentences: select all tokens of a sentence")
+            raise InputError(
+                f"sentence {name!r} lacks tokens, and spans need whole sentences: select all tokens of a sentence"
+            )
     return sentences
 
 
