@@ -275,15 +275,21 @@ def test_a_moving_pointer_does_not_paint_100_000_samples_again(browser, tmp_path
     reader = Reader(browser)
     reader.page.add_init_script("""window.drawn = 0;
       const fill = CanvasRenderingContext2D.prototype.fillRect;
-      CanvasRenderingContext2D.prototype.fillRect = function (...box) { drawn++; fill.apply(this, box); };""")
+      CanvasRenderingContext2D.prototype.fillRect = function (...box) { drawn++; fill.apply(this, box); };
+      window.painted = 0;
+      const put = CanvasRenderingContext2D.prototype.putImageData;
+      CanvasRenderingContext2D.prototype.putImageData = function (...image) { painted++; put.apply(this, image); };""")
     reader.open(tmp_path / "page.html")
-    assert reader.page.evaluate("drawn") >= n
+    painted = reader.page.evaluate("painted")
+    assert painted >= 1
+    assert reader.page.evaluate("drawn") < n
     box = reader.page.locator(".map canvas").bounding_box()
     before = reader.page.evaluate("drawn")
     reader.page.mouse.move(box["x"] + 50, box["y"] + 50)
     reader.page.mouse.move(box["x"] + 150, box["y"] + 120, steps=20)
     reader.page.wait_for_selector(".map-tip:visible")
     assert reader.page.evaluate("drawn") - before < 1000
+    assert reader.page.evaluate("painted") == painted
     assert reader.faults == []
     reader.close()
 
