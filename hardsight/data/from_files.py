@@ -154,7 +154,8 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
 def _read_tokens(place: Path, options: ReadOptions, faults: Faults) -> Samples:
     """Return the tokens of a CoNLL file as samples."""
     with faults.collect():
-        if columns := sorted({*options.columns, *(("drop",) if options.drop else ())}):
+        others = {"drop": options.drop, "labels": options.labels, "label_separator": options.label_separator}
+        if columns := sorted({*options.columns, *(name for name, value in others.items() if value)}):
             raise InputError(
                 f"{place} is a CoNLL file, whose columns have no names: leave out {', '.join(columns)}, and give the number "
                 "of the column of tags (tag_column, --tag-column)"

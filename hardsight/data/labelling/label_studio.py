@@ -134,9 +134,9 @@ def _results(document: list[Any]) -> Iterator[_Result]:
             for result in annotation.get("result") or []:
                 # Relations between regions have no control.
                 if isinstance(result, dict) and result.get("from_name") and result.get("value"):
-                    found = _Result(number, annotation, result)
-                    if found.kind not in _VALUES or found.value.get(_VALUES[found.kind]) not in (None, []):
-                        yield found
+                    entry = _Result(number, annotation, result)
+                    if entry.kind not in _VALUES or entry.value.get(_VALUES[entry.kind]) not in (None, []):
+                        yield entry
 
 
 def _refuse_unreadable(results: list[_Result], counts: Mapping[str, int], control: str | None) -> None:

@@ -143,8 +143,8 @@ def read_conll(place: Path, tag_column: str | None = None, encoding: str | None 
     tokens: list[list[_Token]] = [[]]
     ids: list[str | None] = [None]
     too_short: list[int] = []
-    for number, (line, found) in enumerate(zip(lines, cells, strict=True)):
-        texts = [line[start:end] for start, end in found]
+    for number, (line, spans) in enumerate(zip(lines, cells, strict=True)):
+        texts = [line[start:end] for start, end in spans]
         if not texts or texts[0] == _DOCUMENT:
             if tokens[-1]:
                 tokens.append([])
@@ -158,7 +158,7 @@ def read_conll(place: Path, tag_column: str | None = None, encoding: str | None 
         elif len(texts) < needed:
             too_short.append(number)
         else:
-            start, end = found[tag_at]
+            start, end = spans[tag_at]
             tokens[-1].append(_Token(number, start, end, texts[word_at], texts[tag_at]))
     if too_short:
         first = too_short[0]
@@ -196,8 +196,8 @@ def _find_cells(line: str) -> list[tuple[int, int]]:
 
 
 def _is_conll_u(lines: list[str], cells: list[list[tuple[int, int]]]) -> bool:
-    rows = [(line, found) for line, found in zip(lines, cells, strict=True) if found and not line.startswith("#")][:200]
-    numbered = sum(len(found) == _U_COLUMNS and line[: found[0][1]][:1].isdigit() for line, found in rows)
+    rows = [(line, spans) for line, spans in zip(lines, cells, strict=True) if spans and not line.startswith("#")][:200]
+    numbered = sum(len(spans) == _U_COLUMNS and line[: spans[0][1]][:1].isdigit() for line, spans in rows)
     return bool(rows) and numbered == len(rows)
 
 
@@ -209,7 +209,7 @@ def _columns(
     place: Path, lines: list[str], cells: list[list[tuple[int, int]]], tag_column: str | None, width: int, is_u: bool
 ) -> tuple[int, int]:
     """Return the positions of the word and of the tag in a line; that of the tag may count from the end."""
-    first = [line[slice(*found[0])] for line, found in zip(lines, cells, strict=True) if found and len(found) == width]
+    first = [line[slice(*spans[0])] for line, spans in zip(lines, cells, strict=True) if spans and len(spans) == width]
     numbered = width > 2 and all(_U_ID.fullmatch(text) for text in first)
     word_at = 1 if is_u or numbered else 0
     if tag_column is None:

@@ -104,6 +104,8 @@ def test_other_faults_of_files(tmp_path) -> None:
     path.write_text("a O\n\nb B-X\n")
     with pytest.raises(hs.InputError, match="columns have no names: leave out id, label"):
         hs.read(path, label="x", id="y")
+    with pytest.raises(hs.InputError, match="leave out label_separator, labels,"):
+        hs.read(path, labels=("x", "y"), label_separator=";")
     file = read_conll(path)
     with pytest.raises(hs.InputError, match="a tag must not have blanks"):
         file.write(tmp_path / "new.conll", np.array(["a b", "O"], dtype=object), np.ones(2, bool))
