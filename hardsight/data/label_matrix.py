@@ -141,9 +141,7 @@ def read_delimited(y: Any, name: str, separator: str, *, merge_spellings: bool =
         counts = {mark: sum(mark in cell for cell in cells[~missing]) for mark in _MARKS}
         best = max(_MARKS, key=lambda mark: counts[mark])
         example = next((cell for cell in cells[~missing] if best in cell), "" if missing.all() else cells[~missing][0])
-        hint = (
-            f": pass label_separator={best!r} (--label-separator)" if counts[best] else ": leave it out (--label-separator)"
-        )
+        hint = f"pass label_separator={best!r} (--label-separator)" if counts[best] else "leave it out (--label-separator)"
         raise InputError(f"label_separator={separator!r} is nowhere in {name!r}, which holds {example[:40]!r}: {hint}")
     lists = object_array([[] if blank else cell.split(separator) for cell, blank in zip(cells, missing, strict=True)])
     matrix = read_lists(lists, name, merge_spellings=merge_spellings)

@@ -9,6 +9,7 @@ from hardsight.data.spellings import normalize_spelling, unique_spellings
 from hardsight.difficulty.decisions import DROP, CuratedLabels
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
+from hardsight.validation import join_names
 
 _YES = {"1", "1.0", "yes", "y", "true", "t"}
 _NO = {"0", "0.0", "no", "n", "false", "f"}
@@ -24,9 +25,12 @@ def change_columns(
         columns: the cells by the name of the label.
 
     Raises:
-        InputError: the cells are not what was measured.
+        InputError: the cells are not what was measured, or a label that was measured has no column.
     """
     after, measured = _by_row(d, curated), _by_row(d, None)
+    missing = [name for name in dict.fromkeys(name for _, name in measured) if name not in columns]
+    if missing:
+        raise InputError(f"{join_names(missing, 5)} were measured, too: name the columns of all labels (--labels)")
     changed = {}
     for name, cells in columns.items():
         known = {flag: cell for cell in reversed(cells) if (flag := _flag(cell)) is not None}
