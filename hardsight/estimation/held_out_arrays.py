@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import check_ids
 from hardsight.data.conversion import to_numpy
 from hardsight.data.labelled_parts import Parts
@@ -40,13 +41,14 @@ def name_rows(n: int, ids: Any, samples: Any, parts: Any, kind: str) -> tuple[np
         kind: what a part is called.
 
     Raises:
-        InputError: ids, samples or names that are missing, repeated or of another number, or ids besides samples; all
-            faults at once.
+        InputError: samples and names whose indexes differ. Ids, samples or names that are missing, repeated or of another
+            number, or ids besides samples; all faults at once.
     """
     if samples is None:
         if parts is not None:
             raise InputError("parts name the parts of samples: pass samples=…, the sample of each part, too")
         return np.arange(n) if ids is None else check_ids(ids, n), None
+    check_indexes(samples=samples, parts=parts)
     faults = Faults()
     if ids is not None:
         faults.messages.append(f"the id of each {kind} is made of its sample and its name: leave out ids, or pass parts=ids")

@@ -162,6 +162,10 @@ FRAME = pd.DataFrame({"view": [0, 1], "id": ["a", "a"], "loss": [1.0, 2.0]})
         ),
         (lambda: hs.measure_losses(GOOD, samples=["x", "x"], parts=[1, 1], kind="box"), ["Repeated: 'x/1'"]),
         (lambda: hs.measure_losses(GOOD, parts=[1, 2]), ["pass samples=…"]),
+        (
+            lambda: hs.measure_losses(GOOD, samples=pd.Series(list("xy")), parts=pd.Series([1, 2], index=[1, 0])),
+            ["samples and parts have different indexes"],
+        ),
         (lambda: hs.measure_losses(GOOD, samples=3), ["samples must be a sequence"]),
         (lambda: hs.measure_losses(GOOD, y=[0, 1]), ["y go with predictions of classes"]),
         (lambda: hs.measure_losses(GOOD, scores=GOOD), ["no argument 'scores'"]),
