@@ -52,6 +52,9 @@ def to_samples(
     args = Arguments(X, y, ids, groups, weights, label, text)
     sets = find_label_sets(args, labels, label_separator, merge_spellings=merge_spellings)
     if sets is not None:
+        check_choice("task", task, get_args(Task))
+        if task == "regression":
+            raise InputError("task='regression' is for one number per sample, and these have several labels: leave it out")
         return _convert_label_sets(sets, args, embedding, unlabelled)
     faults = Faults()
     embedding, decoded = load_embedding(embedding)

@@ -130,10 +130,12 @@ def measure(
         seed=seed,
         progress=progress,
     ).checked()
-    witness, parts, kind = data.pop("witness", None), data.pop("parts", None), data.pop("kind", "part")
+    witness, parts, kind = data.pop("witness", None), data.pop("parts", None), data.pop("kind", None)
     samples = as_samples(X, learner, data, y=y, ids=ids, groups=groups, weights=weights)
     if parts is not None:
-        samples = with_loss_parts(samples, parts, kind, learner)
+        samples = with_loss_parts(samples, parts, kind or "part", learner)
+    elif kind is not None:
+        raise InputError("kind says what parts are called: pass parts=…, or leave it out")
     if samples.whole is not None and witness is not None:
         raise InputError("witness is for one label per sample, and these have several: leave it out")
     witnesses = witnesses_of(witness, samples, X, y, request)

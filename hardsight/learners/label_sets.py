@@ -19,8 +19,8 @@ from torch import Tensor
 from hardsight.data import Samples
 from hardsight.data.from_label_sets import NO, YES
 from hardsight.data.labelled_parts import Layout
-from hardsight.errors import LearnerError
-from hardsight.learners.base import Learner, OnProgress, Predictions
+from hardsight.errors import InputError, LearnerError
+from hardsight.learners.base import Learner, OnProgress, Predictions, capabilities_of
 from hardsight.learners.forest_oob import ForestOOB
 from hardsight.learners.network.network import Network
 from hardsight.learners.sklearn import SklearnModel, features_of, laplace, select_rows, set_seeds, wrap_errors
@@ -266,10 +266,18 @@ def learn_labels(learner: Learner, samples: Samples, *, by_name: bool) -> Learne
         learner: learns the samples.
         samples: the parts.
         by_name: whether the learner was chosen by its name, so that a forest may be measured by folds.
+
+    Raises:
+        InputError: the learner reads its own labels, and would not know which of them a model is for.
     """
     assert samples.parts is not None
     assert samples.whole is not None
     assert samples.parts.names is not None
+    if capabilities_of(learner).reads_ids:
+        raise InputError(
+            f"{learner.name} gets ids alone, and would not know which of several labels to learn: pass an estimator or a "
+            "network, or measure each label by itself (y=Y[:, 0])"
+        )
     n_labels = len(samples.parts.names)
     if isinstance(learner, Network):
         return NetworkOfLabels(learner, n_labels)

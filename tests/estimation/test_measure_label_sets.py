@@ -149,6 +149,24 @@ def test_a_witness_is_refused():
         hs.measure(X, Y, learner="logistic", witness=np.zeros(20))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "regression"}, "task='regression' is for one number per sample, and these have several labels"),
+        ({"task": "ranking"}, "task must be"),
+        ({"kind": "tag"}, "kind says what parts are called"),
+        (
+            {"learner": hs.Loop(lambda ids, weights, seed: 0, lambda model, ids: np.full((len(ids), 2), 0.5))},
+            "gets ids alone, and would not know which of several labels to learn",
+        ),
+    ],
+)
+def test_what_several_labels_have_no_use_for_is_refused(options, message):
+    X, Y, _ = make_data(20)
+    with pytest.raises(hs.InputError, match=message):
+        hs.measure(X, Y, **options)
+
+
 def test_pages_show_the_samples_of_labels(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"height": rng.normal(size=30).round(2), "colour": rng.choice(["red", "blue"], 30)})
