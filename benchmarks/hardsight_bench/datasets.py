@@ -74,9 +74,9 @@ def _breast_cancer(_: Path | None) -> Dataset:
 
 def _fashion(folder: Path | None) -> Dataset:
     path = _locate(folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
-    images = _read_idx(path / "train-images-idx3-ubyte.gz")
+    images = read_idx(path / "train-images-idx3-ubyte.gz")
     x = images.reshape(len(images), -1).astype(np.float32) / 255
-    return Dataset(x, _read_idx(path / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
+    return Dataset(x, read_idx(path / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
 
 
 def _mlbench(table: str, target: str) -> Callable[[Path | None], Dataset]:
@@ -217,7 +217,7 @@ def _locate(folder: Path | None, path: str) -> Path:
     return folder / path
 
 
-def _read_idx(path: Path) -> np.ndarray:
+def read_idx(path: Path) -> np.ndarray:
     """Read the array of an IDX file: number of dimensions, their sizes, then unsigned bytes."""
     with gzip.open(path) as file:
         dimensions = file.read(4)[3]
