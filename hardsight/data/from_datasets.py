@@ -174,3 +174,21 @@ def _are_names_of(names: Any, labels: list[Any]) -> bool:
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return False
     return len(set(names)) == len(names) and all(type(code) is int and 0 <= code < len(names) for code in labels)
+
+
+def read_lists_of_labels(data: Any, column: str) -> list[Any]:
+    """Return the values of a column of a Hugging Face dataset; in lists of a ClassLabel, the names of its codes.
+
+    Raises:
+        InputError: a code has no name.
+    """
+    values = list(data[column])
+    names = getattr(getattr(data.features[column], "feature", None), "names", None)
+    if names is None:
+        return values
+    unknown = sorted({code for each in values for code in each or ()} - set(range(len(names))))
+    if unknown:
+        raise InputError(
+            f"column {column!r} has labels without a name, such as {unknown[0]}: names are {join_names(names, 12)}"
+        )
+    return [None if each is None else [names[code] for code in each] for each in values]

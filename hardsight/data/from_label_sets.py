@@ -9,7 +9,7 @@ import pandas as pd
 
 from hardsight.data.columns import Arguments, check_column_name
 from hardsight.data.conversion import object_array, to_pandas
-from hardsight.data.from_datasets import is_hugging_face
+from hardsight.data.from_datasets import is_hugging_face, read_lists_of_labels
 from hardsight.data.label_matrix import (
     NOT_ASKED,
     LabelMatrix,
@@ -204,7 +204,7 @@ def _has_column(X: Any, name: str) -> bool:
 
 def _column(X: Any, name: str) -> Any:
     if is_hugging_face(X):
-        return object_array(list(X[name]))
+        return object_array(read_lists_of_labels(X, name))
     column = X.loc[:, [str(each) == name for each in X.columns]]
     return column.iloc[:, 0]
 

@@ -135,3 +135,13 @@ def test_named_columns_that_do_not_fit(labels, message):
     frame = pd.DataFrame(X, columns=["p", "q"]).assign(a=Y[:, 0], b=Y[:, 1])
     with pytest.raises(InputError, match=message):
         Samples.of(frame, labels=labels)
+
+
+def test_lists_of_a_class_label_hold_its_names():
+    datasets = pytest.importorskip("datasets")
+    kinds = datasets.Features(
+        {"text": datasets.Value("string"), "tags": datasets.Sequence(datasets.ClassLabel(names=["dog", "cat"]))}
+    )
+    columns = {"text": ["a b", "c d", "e f", "g h"], "tags": [[0], [0, 1], [], [1]]}
+    samples = Samples.of(datasets.Dataset.from_dict(columns, features=kinds), "tags")
+    assert sorted(samples.ids[samples.labels == 1]) == ["0/dog", "1/cat", "1/dog", "3/cat"]

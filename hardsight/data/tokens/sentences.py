@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.columns import to_names
+from hardsight.data.from_datasets import read_lists_of_labels
 from hardsight.data.labelled_parts import Parts, as_parts
 from hardsight.data.samples import Samples
 from hardsight.data.tokens.schemes import Scheme, Span, count_invalid, find_scheme, find_spans
@@ -237,17 +238,7 @@ def _entity_tag(token: Any) -> str:
 def _read_dataset(data: Any, tags: Any, words: str | None) -> tuple[list[Any], list[Any]]:
     word_column = _find_column(data, words, _WORD_COLUMNS, "words")
     tag_column = _find_column(data, tags, _TAG_COLUMNS, "tags")
-    feature = getattr(data.features[tag_column], "feature", None)
-    names = getattr(feature, "names", None)
-    values = [list(each) for each in data[tag_column]]
-    if names is not None:
-        unknown = sorted({tag for each in values for tag in each} - set(range(len(names))))
-        if unknown:
-            raise InputError(
-                f"column {tag_column!r} has tags without a name, such as {unknown[0]}: names are {', '.join(names)}"
-            )
-        values = [[names[tag] for tag in each] for each in values]
-    return [list(each) for each in data[word_column]], values
+    return [list(each) for each in data[word_column]], [list(each) for each in read_lists_of_labels(data, tag_column)]
 
 
 def _find_column(data: Any, name: Any, usual: tuple[str, ...], what: str) -> str:
