@@ -46,3 +46,12 @@ def test_measure_and_apply(tmp_path, monkeypatch) -> None:
     ended = run("apply", "out", "new.conll", "-o", "other.conll")
     assert ended.exit_code == 1
     assert "give the same file" in ended.output
+
+
+def test_names_of_columns_are_refused(tmp_path, monkeypatch) -> None:
+    (tmp_path / "train.conll").write_text("a O\n\nb O\n")
+    monkeypatch.chdir(tmp_path)
+    for option in ("--label", "--labels", "--id"):
+        ended = run("apply", "out", "train.conll", option, "a,b", "-o", "new.conll")
+        assert ended.exit_code == 2
+        assert "columns of a CoNLL file have no names" in ended.output

@@ -89,7 +89,7 @@ def test_lists_in_parquet_stay_lists(labelled, tmp_path):
     ("change", "options", "label", "message"),
     [
         ({"cat": 1}, ReadOptions(labels=("cat", "dog")), None, "other labels in 'cat'"),
-        ({}, ReadOptions(labels=("dog",)), None, "'cat' were measured, too: name the columns of all labels"),
+        ({}, ReadOptions(labels=("dog",)), None, "labels that were measured are not named, 'cat': name all columns"),
         ({"key": [f"x{i}" for i in range(40)]}, ReadOptions(labels=("cat", "dog")), None, "has no row"),
         ({}, ReadOptions(), None, "several labels per sample"),
         ({}, ReadOptions(labels=("cat",)), "dog", "several labels per sample"),

@@ -62,6 +62,8 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
     tagged = is_conll(data, reading.tag_column)
     if label is None and not reading.labels and not in_place and not tagged:
         raise click.UsageError("name the column of the labels with --label, or several columns with --labels")
+    if tagged and (label or id_ or reading.labels):
+        raise click.UsageError("columns of a CoNLL file have no names: leave out --label, --labels and --id")
     if output is None and not preview and not in_place:
         raise click.UsageError("name the table to write with --output, or see the changes with --preview")
     path = result_folder(folder) / FILE_NAME if decisions is None else decisions

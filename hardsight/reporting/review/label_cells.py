@@ -30,7 +30,7 @@ def change_columns(
     after, measured = _by_row(d, curated), _by_row(d, None)
     missing = [name for name in dict.fromkeys(name for _, name in measured) if name not in columns]
     if missing:
-        raise InputError(f"{join_names(missing, 5)} were measured, too: name the columns of all labels (--labels)")
+        raise InputError(f"labels that were measured are not named, {join_names(missing, 5)}: name all columns (--labels)")
     changed = {}
     for name, cells in columns.items():
         known = {flag: cell for cell in reversed(cells) if (flag := _flag(cell)) is not None}
