@@ -113,3 +113,20 @@ def test_other_faults_of_files(tmp_path) -> None:
     path.rename(tmp_path / "train.txt")
     samples = hs.read(tmp_path / "train.txt", tag_column=2)
     assert samples.classes == ("B-X", "O")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("# a comment\nAnna NN B-PER\nmet VB O\n\n# b comment\nLima NN B-LOC\n", ["Anna", "met", "Lima"]),
+        ("-DOCSTART- X O\n\n# a comment\nAnna\tNN\tB-PER\nmet\tVB\tO\n# c d\nLima\tNN\tO\n", ["Anna", "met", "Lima"]),
+        ("# comment\nAnna B-PER\nmet O\n", ["Anna", "met"]),
+        # Words that begin with a hash, and the word that is one.
+        ("# # O\n5 CD O\nmet VB B-X\n", ["#", "5", "met"]),
+        ("# #\n5 CD\nmet VB\n", ["#", "5", "met"]),
+        ("met O\n#now HT\n# O\n", ["met", "#now", "#"]),
+    ],
+)
+def test_comments_may_have_as_many_cells_as_tokens(tmp_path, content, words) -> None:
+    file = read(tmp_path, content)
+    assert [token.word for sentence in file.tokens for token in sentence] == words
