@@ -16,7 +16,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.io.json_values import to_json, to_records
 from hardsight.reporting.answer import answer, caution
 from hardsight.reporting.formatting import format_class, format_error, format_line, format_number, format_share
-from hardsight.reporting.nouns import nouns_of
+from hardsight.reporting.nouns import class_names, nouns_of
 from hardsight.reporting.summary import (
     Cause,
     Group,
@@ -195,6 +195,7 @@ def _hardest_table(d: Difficulty, n: int, layout: _TableLayout) -> Table:
     has_ledger = d.ledger is not None
     terms = None if d.ledger is None else d.ledger[d.ranking[:n]]
     bars = [None] * len(rows) if terms is None else ledger_bars(terms, 12)
+    classes = [None] * len(rows) if terms is None else class_names(d, d.ranking[:n]).tolist()
     cells = max(12, layout.name_cells - 4) if has_ledger else 40
     no_ledger = layout.details and not has_ledger and not d.loss_only
 
@@ -212,14 +213,14 @@ def _hardest_table(d: Difficulty, n: int, layout: _TableLayout) -> Table:
         _Column("ledger", lambda row: row[1], has_ledger and layout.bars and layout.details, "bar"),
         _Column("P wrong", lambda row: f"{row[0]['p_wrong']:.2f}", has_ledger),
         _Column("P outlier", lambda row: f"{row[0]['p_outlier']:.2f}", d.p_outlier is not None),
-        _Column("what to do", lambda row: _describe_action(row[0]), has_ledger, "advice"),
+        _Column("what to do", lambda row: _describe_action(*row[::2]), has_ledger, "advice"),
     ]
-    return _make_table(f"\nThe {len(rows)} hardest {nouns_of(d).rows}", columns, zip(rows, bars, strict=True))
+    return _make_table(f"\nThe {len(rows)} hardest {nouns_of(d).rows}", columns, zip(rows, bars, classes, strict=True))
 
 
-def _describe_action(row: dict[Any, Any]) -> str:
+def _describe_action(row: dict[Any, Any], class_name: Any) -> str:
     p_suggested = f"{row['p_suggested']:.2f}" if "p_suggested" in row else ""
-    action = describe_action(row["todo"], _cut(row["label"], 12), _cut(row.get("suggested", ""), 12), p_suggested)
+    action = describe_action(row["todo"], _cut(class_name, 12), _cut(row.get("suggested", ""), 12), p_suggested)
     return action if row["cause"] == NO_CAUSE else f"{row['cause']}: {action}"
 
 

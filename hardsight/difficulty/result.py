@@ -18,7 +18,7 @@ from hardsight.difficulty.decisions import CuratedLabels, apply_decisions, match
 from hardsight.difficulty.file import column_values, read_fields, write_result
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.run_info import RunInfo
-from hardsight.difficulty.samples_of_parts import add_up_parts, has_all_parts
+from hardsight.difficulty.samples_of_parts import add_up_parts, class_codes, has_all_parts
 from hardsight.difficulty.spans import list_spans
 from hardsight.difficulty.spreadsheet import write_ranked_csv
 from hardsight.errors import InputError
@@ -175,7 +175,11 @@ class Difficulty:
         """
         if self.cause is None or self.p_wrong is None:
             return None
-        return recommend(self.cause, self.p_wrong, self.labels, self.suggested, self.p_suggested, self.ledger_trust)
+        labels, suggested = (
+            class_codes(self, self.labels),
+            None if self.suggested is None else class_codes(self, self.suggested),
+        )
+        return recommend(self.cause, self.p_wrong, labels, suggested, self.p_suggested, self.ledger_trust)
 
     @property
     def ledger_trust(self) -> float:

@@ -5,10 +5,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from hardsight.data.from_label_sets import KIND
 from hardsight.errors import InputError
 
 if TYPE_CHECKING:
     from hardsight.difficulty.result import Difficulty
+
+
+def class_codes(d: "Difficulty", codes: np.ndarray) -> np.ndarray:
+    """Return a code for each class of some labels, ``(row,)``.
+
+    Where samples have several labels, the yes of one label and that of another are different classes. Otherwise the codes
+    stay as they are.
+    """
+    if d.part is None or d.classes is None or d.run.part_name != KIND:
+        return codes
+    of_part: np.ndarray = np.unique(d.part, return_inverse=True)[1].reshape(-1) * len(d.classes) + codes
+    return of_part
 
 
 def add_up_parts(d: "Difficulty") -> pd.DataFrame:

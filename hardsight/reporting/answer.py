@@ -7,8 +7,9 @@ import numpy as np
 from hardsight.attribution.names import STRANGE
 from hardsight.difficulty.actions import COLLECT_CLASS, MIN_TRUST
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import class_codes
 from hardsight.reporting.formatting import format_class, format_share, isolate_direction
-from hardsight.reporting.nouns import nouns_of
+from hardsight.reporting.nouns import class_names, nouns_of
 from hardsight.reporting.summary import forecast_suggestions, is_mispredicted
 
 LABELS, TARGETS, PREDICTIONS, CLASSES, ODD = "labels", "targets", "predictions", "classes", "strange"
@@ -100,14 +101,15 @@ def _small_classes(d: Difficulty) -> KeyFigure:
     nouns = nouns_of(d)
     one, several = "belongs to a class that is too small", "belong to classes that are too small"
     caption = f"{nouns.row} {one}" if count == 1 else f"{nouns.rows} {several}"
-    detail = f"collect more of {_name_classes(d, d.labels[mask])}" if count else ""
+    detail = f"collect more of {_name_classes(d, mask)}" if count else ""
     return KeyFigure(CLASSES, count, caption, detail, f"{count:,} {caption}{f': {detail}' if detail else ''}.")
 
 
-def _name_classes(d: Difficulty, codes: np.ndarray) -> str:
+def _name_classes(d: Difficulty, mask: np.ndarray) -> str:
     """Name the classes of some samples, the most frequent first."""
-    present, counts = np.unique(codes, return_counts=True)
-    names = d.label_names(present[np.argsort(-counts, kind="stable")]).tolist()
+    rows = np.flatnonzero(mask)
+    _, first, counts = np.unique(class_codes(d, d.labels)[rows], return_index=True, return_counts=True)
+    names = class_names(d, rows[first[np.argsort(-counts, kind="stable")]]).tolist()
     rest = len(names) - _CLASSES_NAMED
     named = ", ".join(isolate_direction(format_class(name, 20)) for name in names[:_CLASSES_NAMED])
     return named + (f" and {rest:,} more" if rest > 0 else "")

@@ -2,6 +2,10 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
+from hardsight.data.conversion import object_array
+from hardsight.data.from_label_sets import KIND, YES
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import format_line, pluralize
 
@@ -25,3 +29,12 @@ def nouns_of(d: Difficulty) -> Nouns:
     part = format_line(d.run.part_name or "part", 40)
     whole = _WHOLES.get(part, "sample")
     return Nouns(part, pluralize(part), whole, pluralize(whole))
+
+
+def class_names(d: Difficulty, rows: np.ndarray) -> np.ndarray:
+    """Name the given classes of some rows, ``(row,)``; if each is one of several labels, "dog" or "samples without dog"."""
+    names = d.label_names(d.labels[rows])
+    if d.part is None or d.run.part_name != KIND:
+        return names
+    pairs = zip(names.tolist(), d.part[rows].tolist(), strict=True)
+    return object_array([part if name == YES else f"samples without {part}" for name, part in pairs])

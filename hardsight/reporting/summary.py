@@ -13,6 +13,7 @@ from hardsight.difficulty.actions import COLLECT_CLASS, COLLECT_SIMILAR, INSPECT
 from hardsight.difficulty.decisions import RELABEL, Decisions
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import class_codes
 from hardsight.reporting.formatting import (
     LOSSES,
     UNITS,
@@ -23,7 +24,7 @@ from hardsight.reporting.formatting import (
     format_share,
     isolate_direction,
 )
-from hardsight.reporting.nouns import nouns_of
+from hardsight.reporting.nouns import class_names, nouns_of
 from hardsight.resampling.budget import models_needed
 
 CLASS_ROWS = 500
@@ -495,21 +496,22 @@ def count_recommendations(d: Difficulty, mask: np.ndarray) -> list[str]:
     for action in RECOMMENDATIONS:
         count = int((actions == action).sum())
         if count and action == COLLECT_CLASS:
-            phrases.append(f"collect more of {_count_classes(d, d.labels[mask][actions == action])}")
+            phrases.append(f"collect more of {_count_classes(d, np.flatnonzero(mask)[actions == action])}")
         elif count:
             phrases.append(_ACTION_PHRASES[action].format(f"{count:,}"))
     return phrases
 
 
-def _count_classes(d: Difficulty, codes: np.ndarray) -> str:
+def _count_classes(d: Difficulty, rows: np.ndarray) -> str:
     """List the classes of some samples with their sizes in the whole result, those with the most of these samples first."""
-    present, counts = np.unique(codes, return_counts=True)
+    codes = class_codes(d, d.labels)
+    present, first, counts = np.unique(codes[rows], return_index=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    shown = present[order][:_CLASSES_NAMED]
-    sizes = np.bincount(d.labels)[shown].tolist()
+    shown = order[:_CLASSES_NAMED]
+    sizes = np.bincount(codes)[present[shown]].tolist()
     parts = [
         f"{isolate_direction(format_class(name, 20))} (has {_count_rows(d, size)})"
-        for name, size in zip(d.label_names(shown), sizes, strict=True)
+        for name, size in zip(class_names(d, rows[first[shown]]), sizes, strict=True)
     ]
     rest = len(order) - len(parts)
     return ", ".join(parts) + (f" and {format_count(rest, 'other class')}" if rest else "")

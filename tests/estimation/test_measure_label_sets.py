@@ -12,6 +12,7 @@ from hardsight.data.labelled_parts import Layout
 from hardsight.estimation.other_labels import predict_from_others
 from hardsight.learners.label_sets import EstimatorOfLabels, LabelsApart, NetworkOfLabels
 from hardsight.learners.registry import choose
+from hardsight.reporting.answer import answer
 
 
 def make_data(n=150, flips=0.1, seed=0):
@@ -175,3 +176,19 @@ def test_pages_show_the_samples_of_labels(tmp_path):
     d.report(tmp_path / "report.html")
     row = int(d.samples.features[d.ranking[0]])
     assert f"colour {frame['colour'][row]}" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_rare_label_stops_no_suggestions_for_others():
+    """Yes is one class for each label: that there are too few of one says nothing of the others."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3))
+    right = np.column_stack([X[:, :2] > 0, np.arange(120) == 5]).astype(int)
+    given = right.copy()
+    rows = np.argsort(-np.abs(X[:, 0]))[:6]
+    given[rows, 0] = 1 - right[rows, 0]
+    Y = pd.DataFrame(given, columns=["warm", "large", "rare"])
+    d = hs.measure(X, Y, learner="logistic", folds=3, repeats=2, refine=False)
+    suggested = set(d.suggestions().index)
+    assert suggested >= {f"{row}/warm" for row in rows}
+    assert not any(name.endswith("rare") for name in suggested)
+    assert "collect more of rare" in " ".join(answer(d))

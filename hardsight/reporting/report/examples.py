@@ -21,6 +21,7 @@ from hardsight.reporting.formatting import (
     format_value,
     isolate_direction,
 )
+from hardsight.reporting.nouns import class_names
 from hardsight.reporting.outlier_values import describe_missing, describe_number, find_rare, is_numeric, usual_range
 from hardsight.reporting.parts import PartsView, ShownSample
 from hardsight.reporting.reasons import write_reasons
@@ -227,7 +228,8 @@ def _recommend(d: Difficulty, index: np.ndarray) -> list[Recommendation]:
     p_suggested = np.ones(len(index)) if d.p_suggested is None else d.p_suggested[index]
     changed = likeliest != d.labels[index]
     given, suggested = (
-        [isolate_direction(format_line(name, 60)) for name in d.label_names(codes)] for codes in (d.labels[index], likeliest)
+        [isolate_direction(format_line(name, 60)) for name in names]
+        for names in (class_names(d, index), d.label_names(likeliest))
     )
     return [
         Recommendation(

@@ -14,6 +14,7 @@ from hardsight.data.samples import Samples
 from hardsight.difficulty.actions import is_relabelling_advised
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import class_codes
 from hardsight.difficulty.spreadsheet import rank
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
@@ -215,7 +216,8 @@ def _pack_class_columns(d: Difficulty, n_classes: int, packed: PackedArrays) -> 
         for i, name in enumerate(FACTORS):
             packed.add(name, d.ledger[:, i].astype(np.float32))
     if d.cause is not None and d.p_wrong is not None and d.suggested is not None:
-        advised = is_relabelling_advised(d.cause, d.p_wrong, d.labels, d.suggested, d.p_suggested)
+        labels, suggested = class_codes(d, d.labels), class_codes(d, d.suggested)
+        advised = is_relabelling_advised(d.cause, d.p_wrong, labels, suggested, d.p_suggested)
         packed.add("advised", advised.astype(np.uint8))
     if d.cause is not None:
         causes = causes_in(d.cause)
