@@ -61,6 +61,6 @@ def check_page(target: Path, samples: "Samples | None") -> None:
         return
     shown = {"image": "images", "text": "texts"}.get(old, "samples")
     raise InputError(
-        f"{target} shows the {shown}, and the new page would not: pass what was measured with --data, or name another file "
-        "with --output"
+        f"{target} shows the {shown}, and the new page would not: pass what was measured with --data and the options "
+        "that measure had, or name another file with --output"
     )

@@ -42,7 +42,7 @@ def convert_ids(args: Arguments) -> RawSamples:
             faults.messages.append(f"{role}={value!r} names a column, but X is missing: pass X or the values")
     faults.raise_all()
     if args.y is None:
-        raise InputError("y is missing: pass one label per sample (y=…)")
+        raise InputError("y is missing: pass one label per sample (y=…), or task='loss' if predict returns losses")
     named = isinstance(args.y, pd.Series) and args.y.name is not None
     raw = RawSamples(None, "ids", args.y, args.ids, args.groups, args.weights, str(args.y.name) if named else None)
     if args.ids is None and isinstance(args.y, pd.Series):

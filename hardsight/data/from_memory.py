@@ -20,6 +20,7 @@ from hardsight.data.from_ids import convert_ids
 from hardsight.data.from_label_sets import LabelSets, find_label_sets
 from hardsight.data.image_decoding import encode_images
 from hardsight.data.images import find_encoder
+from hardsight.data.label_matrix import notice_several
 from hardsight.data.labels import EncodedLabels, Task, encode_labels
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import count_rows
@@ -97,7 +98,7 @@ def to_samples(
         weights=per_sample.weights,
         integers=raw.integers,
         label_name=name,
-        notices=(*raw.notices, *encoded.notices, *prepared.notices),
+        notices=(*raw.notices, *encoded.notices, *notice_several(encoded.classes, name), *prepared.notices),
     )
     return split_samples(samples, whole.ids, labelled) if labelled is not None and keep_others else samples
 

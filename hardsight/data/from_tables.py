@@ -72,6 +72,15 @@ def read_frame(place: Path, reader: Reader, options: ReadOptions) -> pd.DataFram
     return frame
 
 
+def _hint_of_task(names: list[str]) -> str:
+    """Return what to do with columns that show another task than one label per row; empty if they do not."""
+    if {"chosen", "rejected"} <= set(names):
+        return ". Pairs of chosen and rejected answers are measured by hs.measure_preferences (hardsight preferences)"
+    if names[:1] == ["-DOCSTART-"]:
+        return ". To read a CoNLL file of this name, give the number of its column of tags (tag_column, --tag-column)"
+    return ""
+
+
 def _check_names(place: Path, names: list[str], options: ReadOptions, hint: str, faults: Faults) -> None:
     """Collect the roles without a column, columns with several roles, and names that are not there."""
     roles = options.columns
@@ -84,6 +93,8 @@ def _check_names(place: Path, names: list[str], options: ReadOptions, hint: str,
         word = _ROLE_WORDS.get(role, role)
         with faults.collect():
             check_column_name(names, name, word)
+            if name in taken and taken[name] == role == "label":
+                raise InputError(f"labels must name every column once. Got {name!r} twice (labels, --labels)")
             if name in taken and role != "drop":
                 raise InputError(f"column {name!r} cannot be both {taken[name]} and {word}: name another column")
         taken.setdefault(name, word)
@@ -91,6 +102,8 @@ def _check_names(place: Path, names: list[str], options: ReadOptions, hint: str,
         faults.messages.append("labels names the columns of all labels: leave out label (--label)")
     if "label" not in roles and not options.labels:
         columns = join_names(names, _MAX_COLUMNS)
-        faults.messages.append(f"the label is missing: name its column (label, --label). The columns are {columns}")
+        faults.messages.append(
+            f"the label is missing: name its column (label, --label). The columns are {columns}{_hint_of_task(names)}"
+        )
     if hint and not options.labels and roles.get("label") not in names:
         faults.messages[-1] += f". {hint}"

@@ -15,6 +15,8 @@ from hardsight.validation import describe_rows, join_examples, join_names
 
 # What may stand between labels, for hints.
 _MARKS = ";,|/\t "
+# Those that a name rarely holds.
+_CERTAIN_MARKS = ";|,"
 _COLLECTIONS = (list, tuple, set, frozenset, np.ndarray)
 # A notice names at most so many labels.
 _NAMED = 5
@@ -79,7 +81,7 @@ def read_matrix(y: Any, name: str) -> LabelMatrix:
     if invalid.any():
         row, column = np.argwhere(invalid)[0]
         raise InputError(
-            f"labels {name!r} must be 0 or 1, or missing where a label was not asked for. Got {matrix[row, column]:g} in "
+            f"labels must be 0 or 1, or missing where a label was not asked for. Got {matrix[row, column]:g} in "
             f"{names[column].item()!r} ({describe_rows(invalid.any(1))}): make it two values, or leave the column out"
         )
     return LabelMatrix(np.where(np.isnan(matrix), NOT_ASKED, matrix).astype(np.int8), names, [])
@@ -152,6 +154,21 @@ def read_delimited(y: Any, name: str, separator: str, *, merge_spellings: bool =
             f"{noun} an empty {name!r}, which is taken as none of the labels. Leave such rows out if nobody labelled them."
         )
     return matrix
+
+
+def notice_several(classes: Sequence[Any] | None, name: str) -> list[str]:
+    """Return a notice if classes look like texts that hold several labels, such as "dog", "cat" and "dog;cat"."""
+    if classes is None or not all(isinstance(each, str) for each in classes):
+        return []
+    for mark in _CERTAIN_MARKS:
+        labels = {label.strip() for each in classes for label in each.split(mark)} - {""}
+        if sum(mark in each for each in classes) > 1 and len(labels) < len(classes):
+            notice = (
+                f"Some of the {len(classes):,} classes of {name!r} look like several labels with {mark!r} between them. If "
+                f"so, pass label_separator={mark!r} (--label-separator)."
+            )
+            return [notice]
+    return []
 
 
 def leave_out_constant(matrix: LabelMatrix, name: str) -> LabelMatrix:

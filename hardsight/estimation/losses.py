@@ -149,15 +149,18 @@ def _check_shape(predictions: Any, shape: tuple[int, ...]) -> None:
 
 
 def _read_long(losses: Any) -> _Long | None:
-    """Return a long table of losses as an array; None if they are no table with a column "loss".
+    """Return a long table of losses as an array; None if they are no table, or a matrix of numbers without a column "loss".
 
     Raises:
         InputError: columns are missing, or a sample has two losses in one view.
     """
     table = to_pandas(losses)
-    if not isinstance(table, pd.DataFrame) or "loss" not in table.columns:
+    if not isinstance(table, pd.DataFrame):
         return None
-    for name in ("view", "id" if "sample" not in table.columns else "sample"):
+    is_matrix = all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in table.dtypes)
+    if "loss" not in table.columns and is_matrix:
+        return None
+    for name in ("loss", "view", "id" if "sample" not in table.columns else "sample"):
         check_column_name(table.columns, name, "losses")
     by_part = "sample" in table.columns
     keys = ["sample", *(["part"] if "part" in table.columns else [])] if by_part else ["id"]

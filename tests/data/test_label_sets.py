@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+import hardsight as hs
 from hardsight.data import Samples
 from hardsight.errors import InputError
 
@@ -145,3 +146,42 @@ def test_lists_of_a_class_label_hold_its_names():
     columns = {"text": ["a b", "c d", "e f", "g h"], "tags": [[0], [0, 1], [], [1]]}
     samples = Samples.of(datasets.Dataset.from_dict(columns, features=kinds), "tags")
     assert sorted(samples.ids[samples.labels == 1]) == ["0/dog", "1/cat", "1/dog", "3/cat"]
+
+
+def test_messages_name_each_fault_once(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,p,q,tags\n1,0,1,a;b\n2,1,0,b\n3,2,1,a\n")
+    for options, message in (
+        ({"labels": ["p", "p"]}, "labels must name every column once. Got 'p' twice (labels, --labels)"),
+        ({"label": "tags", "label_separator": "|"}, "which holds 'a;b': pass label_separator=';' (--label-separator)"),
+        ({"labels": ["p", "q"]}, "labels must be 0 or 1, or missing"),
+    ):
+        with pytest.raises(InputError) as raised:
+            hs.read(path, **options)
+        assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "mark"),
+    [
+        (["a", "b", "a;b", "b; a", "a", "b"], ";"),
+        (["a, b", "b", "a, c", "a, b, c", "c", "b"], ","),
+        (["Paris, France", "Lyon, France", "Rome, Italy", "x", "y", "x"], None),
+        (["[0, 1)", "[1, 2)", "[2, 3)", "[0, 1)", "[1, 2)", "[2, 3)"], None),
+        (["a", "b", "a;b", "a", "b", "a"], None),
+    ],
+)
+def test_classes_that_look_like_several_labels_are_a_notice(label, mark):
+    notices = [each for each in Samples.of(np.arange(6.0)[:, None], label).notices if "several labels" in each]
+    assert len(notices) == (mark is not None)
+    assert all(f"label_separator={mark!r} (--label-separator)" in each for each in notices)
+
+
+def test_columns_of_another_task_are_pointed_out(tmp_path):
+    for content, hint in (
+        ("chosen,rejected\na,b\n", "hardsight preferences"),
+        ("-DOCSTART- -X- O\na b c\n", "--tag-column"),
+    ):
+        (tmp_path / "a.txt").write_text(content)
+        with pytest.raises(InputError, match=hint):
+            hs.read(tmp_path / "a.txt")

@@ -186,6 +186,7 @@ FRAME = pd.DataFrame({"view": [0, 1], "id": ["a", "a"], "loss": [1.0, 2.0]})
             ["column 'part' is missing, and 'a' has 1 losses in one view and 2 in another: name the part of every loss"],
         ),
         (lambda: hs.measure_losses(FRAME.drop(columns="id")), ["'id'"]),
+        (lambda: hs.measure_losses(FRAME.rename(columns={"loss": "giou"})), ["no column 'loss'"]),
         (lambda: hs.measure_losses(FRAME, ["a"]), ["names its samples itself"]),
         (lambda: hs.measure_losses(FRAME.assign(view=[0, None])), ["some are missing"]),
         (lambda: hs.measure_losses(GOOD, features=[[1.0]]), ["features must have shape (2, feature)"]),

@@ -54,13 +54,14 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
     from hardsight.difficulty.actions import describe_trust
     from hardsight.difficulty.decisions import FILE_NAME, gather_decisions
     from hardsight.difficulty.result import Difficulty
-    from hardsight.reporting.review.apply import apply_to_table
+    from hardsight.reporting.review.apply import apply_to_table, table_kind
     from hardsight.reporting.review.apply_conll import apply_to_conll
     from hardsight.reporting.review.apply_folder import plan_moves
 
     reading, in_place = take_read_options(options), data.is_dir()
     tagged = is_conll(data, reading.tag_column)
     if label is None and not reading.labels and not in_place and not tagged:
+        table_kind(data)
         raise click.UsageError("name the column of the labels with --label, or several columns with --labels")
     if tagged and (label or id_ or reading.labels):
         raise click.UsageError("columns of a CoNLL file have no names: leave out --label, --labels and --id")

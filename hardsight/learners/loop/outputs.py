@@ -38,7 +38,7 @@ def read_array(returned: Any, n_rows: int, name: str) -> Float64[Tensor, " row *
         array = np.array(joined, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(
-            f"{name} must return an array or tensor of numbers, one row per id. Got {type(returned).__name__}"
+            f"{name} must return an array or tensor of numbers, one row per id. Got {_describe_type(returned)}"
         ) from None
     if array.ndim == 0 or len(array) != n_rows:
         raise InputError(
@@ -51,6 +51,13 @@ def read_array(returned: Any, n_rows: int, name: str) -> Float64[Tensor, " row *
             f"{name} returned {array[invalid][0]:g} in {rows.sum()} of {n_rows} rows: the training may have diverged"
         )
     return torch.from_numpy(array)
+
+
+def _describe_type(returned: Any) -> str:
+    kind = type(returned).__name__
+    if isinstance(returned, np.ndarray) and returned.dtype.kind in "USO":
+        return f"{kind} of {'text' if isinstance(next(iter(returned.flat), None), str) else 'objects'}"
+    return kind
 
 
 def _join_batches(returned: Any, n_rows: int) -> Any:

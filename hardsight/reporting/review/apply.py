@@ -99,8 +99,8 @@ def apply_to_table(
             columns, or a target that cannot be written.
     """
     source, target = Path(data), Path(target)
-    kind = _table_kind(source)
-    if (kind == ".parquet") != (_table_kind(target) == ".parquet"):
+    kind = table_kind(source)
+    if (kind == ".parquet") != (table_kind(target) == ".parquet"):
         raise InputError(f"{target} must be of the kind of {source}: choose a name that ends in {kind}")
     if not source.is_file():
         raise InputError(f"no file at {source}: check the path")
@@ -132,7 +132,12 @@ def _check_columns(d: Difficulty, label: str | None, options: ReadOptions) -> No
         )
 
 
-def _table_kind(path: Path) -> str:
+def table_kind(path: Path) -> str:
+    """Return the ending of a table that can be written again.
+
+    Raises:
+        InputError: it is no such table.
+    """
     kind = next((suffix for suffix in TABLE_KINDS if path.name.lower().endswith(suffix)), None)
     if kind is None:
         raise InputError(

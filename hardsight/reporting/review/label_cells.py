@@ -133,4 +133,7 @@ def _like(name: str, had: list[Any], d: Difficulty) -> Any:
 
 def _check_cell(same: bool, row: str, name: str) -> None:
     if not same:
-        raise InputError(f"row {row!r} has other labels in {name!r} than were measured: give the same table")
+        raise InputError(
+            f"row {row!r} has other labels in {name!r} than were measured: give the same table, read as for measure "
+            "(label_separator, --label-separator)"
+        )
