@@ -60,15 +60,15 @@ def find_images(place: Path, addresses: Sequence[str]) -> list[Path]:
         InputError: a file is missing, or one would be the image of several addresses.
     """
     folder = place.parent
-    found = [_find_image(folder, address) for address in addresses]
-    missing = [address for address, path in zip(addresses, found, strict=True) if path is None]
+    located = [_find_image(folder, address) for address in addresses]
+    missing = [address for address, path in zip(addresses, located, strict=True) if path is None]
     if missing:
         named = ", ".join(repr(each) for each in missing[:_MAX_NAMED]) + (", …" if len(missing) > _MAX_NAMED else "")
         raise InputError(
             f"{len(missing):,} of {len(addresses):,} images are not in the folder of {place} ({named}): put them there, or "
             "pass numbers that describe them (embedding='vectors.npy', --embedding vectors.npy)"
         )
-    paths = [path for path in found if path is not None]
+    paths = [path for path in located if path is not None]
     address_of: dict[Path, str] = {}
     for address, path in zip(addresses, paths, strict=True):
         if address_of.setdefault(path, address) != address:

@@ -512,9 +512,10 @@ class Difficulty:
             return f"no sample of those measured by {run.n_models:,} models ({run.learner})"
         reliability = "" if run.reliability is None else f", ranking reliability {run.reliability:.3f}"
         rows = format_count(len(self), nouns_of(self).row)
+        models = f"{format_count(run.n_models, 'model')} ({run.learner})"
         return (
-            f"{rows}, {run.n_models:,} models ({run.learner}), {int(self.n_views.min())} or more held-out views each; mean "
-            f"{run.loss} error {self.error.mean():.4g}{reliability}"
+            f"{rows}, {models}, {int(self.n_views.min())} or more held-out views each; mean {run.loss} error "
+            f"{self.error.mean():.4g}{reliability}"
         )
 
     def __repr__(self) -> str:

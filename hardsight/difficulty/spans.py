@@ -76,18 +76,18 @@ class _SpanTable:
         d = self.d
         assert d.sample is not None
         chain = self._run_chain(rows)
-        given = find_spans([self.tags[code] for code in d.labels[rows]])
+        labelled = find_spans([self.tags[code] for code in d.labels[rows]])
         likeliest = self._likeliest_tags(chain)
         suggested = find_spans([self.tags[code] for code in likeliest])
         name, tags = d.sample[rows[0]].item(), d.labels[rows]
-        made = [
+        pairs = [
             (name, span, span.type, _overlapping(span, suggested), 1 - self._probability(chain, span, tags))
-            for span in given
+            for span in labelled
         ]
-        made += [
+        pairs += [
             (name, span, "", span, self._probability(chain, span, likeliest))
             for span in suggested
-            if _overlapping(span, given) is None
+            if _overlapping(span, labelled) is None
         ]
         words = None if texts is None else texts[rows]
         return [
@@ -102,7 +102,7 @@ class _SpanTable:
                 -1 if other is None else other.end,
                 min(max(wrong, 0.0), 1.0),
             )
-            for sample, span, label, other, wrong in made
+            for sample, span, label, other, wrong in pairs
         ]
 
     @cached_property

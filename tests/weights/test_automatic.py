@@ -151,6 +151,12 @@ def test_labels_that_are_doubted_little_are_not_counted_as_none(noisy):
     assert "carry" not in text
 
 
+def test_one_class_is_not_balanced_against_itself(noisy):
+    d, _ = noisy
+    _, text = decide(d.select(d.labels == 0))
+    assert f"All labels are {d.classes[0]!r}, so there are no classes to balance." in text
+
+
 def test_without_a_ledger_it_says_what_is_missing():
     d = hs.measure(*load_diabetes(return_X_y=True), learner="ridge", folds=3, repeats=2)
     with pytest.raises(InputError, match="p_wrong"):

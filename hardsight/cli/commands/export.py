@@ -74,10 +74,10 @@ def decisions(folder: Path, tasks: Path, control: str | None, output: Path | Non
     target = result_folder(folder) / FILE_NAME if output is None else output
     if output is None and target.exists():
         raise InputError(f"{target} holds decisions already: move it away, or name another file with --output")
-    made = labelling.decisions(Difficulty.load(folder), tasks, control=control)
+    changes = labelling.decisions(Difficulty.load(folder), tasks, control=control)
     with atomic_write(target) as temporary:
-        temporary.write_text(format_decisions(made.table.reset_index()), encoding="utf-8", newline="")
-    click.echo(f"wrote {target}: {made.describe()}")
+        temporary.write_text(format_decisions(changes.table.reset_index()), encoding="utf-8", newline="")
+    click.echo(f"wrote {target}: {changes.describe()}")
 
 
 def _check_differs(output: Path, tasks: Path) -> None:

@@ -68,12 +68,12 @@ def change_lists(
     after, measured = _by_row(d, curated), _by_row(d, None)
     assert d.part is not None
     names = list(dict.fromkeys(map(str, d.part.tolist())))
-    asked = {row for row, _ in measured}
+    measured_rows = {row for row, _ in measured}
     spelling = unique_spellings(names)
     blank = " " if separator is not None and any(f"{separator} " in str(cell) for cell in cells) else ""
     new = list(cells)
     for row, cell in enumerate(cells):
-        if ids[row] not in asked:
+        if ids[row] not in measured_rows:
             continue
         had = {each: _measured_name(str(each), names, spelling) for each in _labels_of(cell, separator)}
         before = {each: measured.get((ids[row], each)) for each in names}
@@ -81,9 +81,9 @@ def change_lists(
         _check_cell({each for each in names if before[each]} == set(had.values()) & set(names), ids[row], name)
         if now == before:
             continue
-        kept = [each for each, measured_as in had.items() if now.get(measured_as, 1) != 0]
+        remaining = [each for each, measured_as in had.items() if now.get(measured_as, 1) != 0]
         added = [_like(each, list(had), d) for each in names if now[each] and not before[each]]
-        labels = [*kept, *added]
+        labels = [*remaining, *added]
         new[row] = labels if separator is None else f"{separator}{blank}".join(map(str, labels))
     return new
 
@@ -104,8 +104,8 @@ def _in_kept_sample(d: Difficulty, curated: CuratedLabels) -> np.ndarray:
     """Return whether any label of the sample of each row stays, ``(row,)`` bool."""
     assert d.sample is not None
     code = np.unique(d.sample, return_inverse=True)[1].reshape(-1)
-    kept: np.ndarray = (np.bincount(code, curated.keep) > 0)[code]
-    return kept
+    stays: np.ndarray = (np.bincount(code, curated.keep) > 0)[code]
+    return stays
 
 
 def _flag(cell: Any) -> int | None:

@@ -300,6 +300,8 @@ def _explain_classes(d: Difficulty, p_wrong: np.ndarray, weights: np.ndarray, po
     balanced = d.labels if in_small_class is None else d.labels[~in_small_class.numpy()]
     present = np.flatnonzero(np.bincount(balanced, minlength=len(d.classes)))
     smallest, largest = present[mass[present].argmin()], present[mass[present].argmax()]
+    if smallest == largest:
+        return f"All labels are {d.classes[largest]!r}, so there are no classes to balance."
     return (
         f"Class {d.classes[smallest]!r} has {mass[smallest]:,.1f} correctly labelled samples and class "
         f"{d.classes[largest]!r} has {mass[largest]:,.1f}; classes are balanced to the power {power:.2g}, so a sample of "
