@@ -18,6 +18,8 @@ MISSING = (
 # What counts as missing in a label of text, and marks that do so in a label of numbers.
 _NO_LABEL = ("", "\\N")
 _MISSING_MARKS = frozenset(word for word in MISSING_WORDS if not any(map(str.isalpha, word)) or word in ("\\n", "#n/a"))
+# Names of classes that often mean that there is no label. "None" and "NA" are left out: they name things, too.
+_DOUBTFUL_CLASSES = frozenset(("?", "-", "--", "#n/a", "n/a", "<na>", "nan", "null", "missing"))
 _BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _BLANKS = " \t"
 _CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
@@ -106,6 +108,8 @@ def _codes(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: lis
         numbers = _without(known, tuple(marks)).drop_null()
         values = _parse(numbers) if len(numbers) else None
     if values is None:
+        if role == "label":
+            notices += _doubtful_classes(name, distinct.drop_null().to_pylist())
         return _to_series(_without(texts, _NO_LABEL if role == "label" else ("",)))
     if marks:
         known = numbers
@@ -125,6 +129,14 @@ def _codes(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: lis
         return _feature(texts, codes_are_text=False)
     notices.append(f"{role.capitalize()} {name!r} is read as text: {example}.")
     return _to_series(_without(texts, ("",)))
+
+
+def _doubtful_classes(name: str, classes: list[str]) -> list[str]:
+    """Return a notice of classes whose name often means that there is no label."""
+    words = sorted(text for text in classes if text.lower() in _DOUBTFUL_CLASSES)
+    if not words:
+        return []
+    return [f"Label {name!r} has classes that may mean that there is no label: {join_names(words)}. If so, empty these cells."]
 
 
 def _lost_spelling(known: pa.Array, values: np.ndarray) -> str | None:

@@ -76,7 +76,7 @@ def test_numbers_with_leading_zeros_are_codes():
         (["250.1", "250.10"], "classification", ["250.1", "250.10"], True),
         (["250.1", "250.10"], "regression", [250.1, 250.1], False),
         (["None", "mild", ""], "auto", ["None", "mild", None], False),
-        (["NA", "nan", "null"], "auto", ["NA", "nan", "null"], False),
+        (["NA", "nan", "null"], "auto", ["NA", "nan", "null"], True),
         ([" 1", "1", "2"], "auto", [1, 1, 2], False),
         (["3.0", "3", "1"], "auto", ["3.0", "3", "1"], True),
     ],
@@ -158,3 +158,13 @@ def test_amounts_without_a_fraction_are_numbers_to_predict(tmp_path, spelling, f
     samples = read_csv(tmp_path, {"x": THOUSANDS, "label": labels}, ",")
     assert samples.regression
     assert samples.labels[0] == first
+
+
+def test_classes_that_may_mean_no_label_are_named(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("x,y\n1,a\n2,b\n3,n/a\n4,?\n5,a\n6,b\n")
+    samples = hs.read(path, label="y")
+    assert samples.classes == ("?", "a", "b", "n/a")
+    assert "Label 'y' has classes that may mean that there is no label: '?', 'n/a'." in " ".join(samples.notices)
+    path.write_text("x,y\n1,a\n2,None\n3,NA\n4,a\n5,NA\n6,None\n")
+    assert not any("no label" in notice for notice in hs.read(path, label="y").notices)
