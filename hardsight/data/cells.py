@@ -136,7 +136,8 @@ def _doubtful_classes(name: str, classes: list[str]) -> list[str]:
     words = sorted(text for text in classes if text.lower() in _DOUBTFUL_CLASSES)
     if not words:
         return []
-    return [f"Label {name!r} has classes that may mean that there is no label: {join_names(words)}. If so, empty these cells."]
+    named = join_names(words)
+    return [f"Label {name!r} has classes that may mean that there is no label: {named}. If so, empty these cells."]
 
 
 def _lost_spelling(known: pa.Array, values: np.ndarray) -> str | None:
