@@ -179,7 +179,9 @@ def test_paths_that_cannot_be_read(tmp_path):
     rejects("no file or folder at .*nowhere.csv: check the path", read, tmp_path / "nowhere.csv", label="y")
     rejects("cannot be read .*File name too long", read, tmp_path / ("x" * 300 + ".csv"), label="y")
     rejects("cannot be read .*null (byte|character)", read, tmp_path / "x\0.csv", label="y")
-    rejects("unknown type: pass .csv, .*.npz, .npy, .*text also compressed .*DataFrame", read, written(tmp_path / "a.x", "x"))
+    rejects(
+        "unknown type: pass .csv, .*.npz, .npy, .*text also compressed .*DataFrame", read, written(tmp_path / "a.x", "x")
+    )
     rejects("can run code: read it in Python", read, written(tmp_path / "a.pkl", "x"))
 
 
