@@ -9,6 +9,7 @@ from support import example_schemes as schemes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from support.review_browser import Reader
 
 
 # Not for the session: Playwright keeps an event loop running, which other code in this process must not meet.
@@ -20,6 +21,17 @@ def browser() -> "Iterator[Browser]":
 
     with chromium() as browser:
         yield browser
+
+
+@pytest.fixture
+def reader(browser: "Browser") -> "Iterator[Reader]":
+    """A person at a page in which nothing may go wrong."""
+    from support.review_browser import Reader
+
+    reader = Reader(browser)
+    yield reader
+    assert reader.faults == []
+    reader.close()
 
 
 @pytest.fixture(scope="module")

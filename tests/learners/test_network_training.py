@@ -560,8 +560,8 @@ def test_what_is_kept_for_a_run_ends_with_it(monkeypatch):
     references = []
     prepared = hs.Network._prepare
 
-    def spying(self, samples, plan):
-        ready = prepared(self, samples, plan)
+    def spying(self, *arguments):
+        ready = prepared(self, *arguments)
         references.append(weakref.ref(ready.data.inputs))
         return ready
 

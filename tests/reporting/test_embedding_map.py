@@ -139,14 +139,6 @@ def mapped(tmp_path_factory):
     return d, samples, folder
 
 
-@pytest.fixture
-def reader(browser):
-    reader = Reader(browser)
-    yield reader
-    assert reader.faults == []
-    reader.close()
-
-
 def places(reader, samples, canvas=".map canvas"):
     """Positions of all samples on the screen, ``(sample, 2)``."""
     box = reader.page.locator(canvas).bounding_box()

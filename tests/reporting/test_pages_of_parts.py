@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import expect
 from support.example_parts import SENTENCE, of_labels, of_tokens
 from support.random_results import random_result
-from support.review_browser import Reader
 
 from hardsight.reporting.answer import answer
 from hardsight.reporting.nouns import nouns_of
@@ -98,14 +97,6 @@ def test_a_page_of_whole_samples_names_no_parts() -> None:
     assert "sample_of" not in page.partition('id="about">')[2].partition("</script>")[0]
     assert "list only this" in page  # in the script alone
     assert 'id="sample"' not in page
-
-
-@pytest.fixture
-def reader(browser):
-    reader = Reader(browser)
-    yield reader
-    assert reader.faults == []
-    reader.close()
 
 
 @pytest.mark.slow

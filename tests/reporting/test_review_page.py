@@ -31,14 +31,6 @@ def reviewed(tmp_path_factory):
     return d, path
 
 
-@pytest.fixture
-def reader(browser):
-    reader = Reader(browser)
-    yield reader
-    assert reader.faults == []
-    reader.close()
-
-
 def default_order(d):
     """Row positions by P(label wrong), then by error, as the page opens."""
     return np.lexsort((-d.error, -d.p_wrong.astype(np.float32)))
