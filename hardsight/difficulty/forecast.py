@@ -141,10 +141,12 @@ def _sum_changes(d: "Difficulty", new: np.ndarray, rows: np.ndarray) -> pd.DataF
         "unknown": (~dropped & ~known).astype(np.int64),
         "dropped_right": np.where(dropped, right, 0),
     }
+    frame = pd.DataFrame({"given": d.labels[rows], "new": new[rows], **values})
+    sums = frame.groupby(["given", "new"], sort=False).sum().sort_values("samples", ascending=False, kind="stable")
+    # As objects: pandas' own string type refuses what is not valid Unicode.
     names = np.array([*(d.classes or ()), None], dtype=object)
-    frame = pd.DataFrame({"given": names[d.labels[rows]], "new": names[new[rows]], **values})
-    sums = frame.groupby(["given", "new"], dropna=False, sort=False).sum()
-    return sums.sort_values("samples", ascending=False, kind="stable")
+    levels = [pd.Index(names[sums.index.get_level_values(level)], dtype=object, name=level) for level in ("given", "new")]
+    return sums.set_index(pd.MultiIndex.from_arrays(levels))
 
 
 def _describe_relabelled(total: pd.Series) -> str:
