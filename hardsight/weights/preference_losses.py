@@ -26,8 +26,8 @@ def conservative_dpo_loss(margin: Tensor, p_flipped: Any) -> Tensor:
     Raises:
         InputError: probabilities outside of 0 to 1, or of another number.
 
-    >>> conservative_dpo_loss(torch.tensor([2.0, 2.0]), [0.0, 0.9]).round(decimals=3).tolist()
-    [0.127, 1.927]
+    >>> conservative_dpo_loss(torch.tensor([2.0, 2.0]), [0.0, 0.9]).round(decimals=3)
+    tensor([0.1270, 1.9270])
     """
     p = _probabilities(margin, p_flipped, 1.0)
     return (1 - p) * softplus(-margin) + p * softplus(margin)
@@ -48,8 +48,8 @@ def robust_dpo_loss(margin: Tensor, flip_rate: Any) -> Tensor:
     Raises:
         InputError: rates outside of 0 to one half, or of another number.
 
-    >>> robust_dpo_loss(torch.tensor([2.0]), 0.1).round(decimals=3).tolist()
-    [-0.123]
+    >>> robust_dpo_loss(torch.tensor([2.0]), 0.1).round(decimals=3)
+    tensor([-0.1230])
     """
     rate = _probabilities(margin, flip_rate, 0.5)
     return ((1 - rate) * softplus(-margin) - rate * softplus(margin)) / (1 - 2 * rate)
