@@ -142,11 +142,7 @@ def training_dynamics(data: MethodInput) -> Iterator[MethodScore]:
     left_out = ("agreement", "bald")
     # Gradients of the inputs are not recorded.
     left_out += ("cumulative-input-gradient",)
-    names = [
-        name
-        for name in [*_measures_reading(None, None), *_measures_reading("training", None)]
-        if name not in left_out
-    ]
+    names = [name for name in [*_measures_reading(None, None), *_measures_reading("training", None)] if name not in left_out]
     pool, record, ids = _Pool(len(data.y), 1), Record(names), np.arange(len(data.y))
     logits = []
     for epoch, output in enumerate(HcatTraining(data.inputs, data.labels, data.stream).epochs(EPOCHS)):
