@@ -139,9 +139,8 @@ def _measures_reading(need: Stream | None, allow: Stream | None) -> list[str]:
 def training_dynamics(data: MethodInput) -> Iterator[MethodScore]:
     """One training, recorded on its training samples after each epoch."""
     # Over the epochs of one training these would describe its progress, not disagreement of models.
-    left_out = ("agreement", "bald")
-    # Gradients of the inputs are not recorded.
-    left_out += ("cumulative-input-gradient",)
+    # Nor are gradients of the inputs recorded.
+    left_out = ("agreement", "bald", "cumulative-input-gradient")
     names = [name for name in [*_measures_reading(None, None), *_measures_reading("training", None)] if name not in left_out]
     pool, record, ids = _Pool(len(data.y), 1), Record(names), np.arange(len(data.y))
     logits = []
