@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from cleanlab.multiannotator import get_label_quality_multiannotator
+from hardsight_bench.factors import calibration_error
 from hardsight_bench.real_tables import load_table
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
@@ -172,13 +173,6 @@ def judge_by_hardsight(annotated: Annotated, n_items: int, n_classes: int, predi
     incidence = Incidence.of(annotated.item, annotated.annotator, annotated.label, n_items, n_classes)
     posterior = fit_annotators(incidence, None if predicted is None else np.log(predicted)).posterior
     return Judged(1 - posterior[annotated.item, annotated.label], posterior.argmax(1))
-
-
-def calibration_error(p_wrong: np.ndarray, wrong: np.ndarray) -> float:
-    """Return the mean distance of probabilities and shares in 10 bins."""
-    bins = np.minimum((p_wrong * 10).astype(int), 9)
-    gaps = np.bincount(bins, p_wrong, 10) - np.bincount(bins, wrong, 10)
-    return float(np.abs(gaps).sum() / len(wrong))
 
 
 def compare(items: Items, per_item: float, seed: int) -> pd.DataFrame:

@@ -88,8 +88,8 @@ def bare_loop(photographs: Path, model: Path) -> None:
 def run(*arguments: str | Path) -> dict[str, float]:
     """Run this script in a process of its own, and return what it printed."""
     command = [sys.executable, __file__, *map(str, arguments)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found
+    printed: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return printed
 
 
 def study(folder: Path, many: int, timed: bool) -> None:
@@ -108,9 +108,9 @@ def study(folder: Path, many: int, timed: bool) -> None:
     print("| photographs | peak above start (MiB) | vectors (MiB) | thumbnails (MiB) | rest (MiB) | bytes kept per sample |")
     print("|---|---|---|---|---|---|")
     for row in rows.values():
-        kept, grown = row["vectors"] + row["thumbnails"], row["peak"] - row["before"]
-        sizes = (grown, row["vectors"], row["thumbnails"], grown - kept)
-        print(f"| {row['n']:,} | {' | '.join(f'{size / 2**20:.1f}' for size in sizes)} | {kept / row['n']:,.0f} |")
+        stored, grown = row["vectors"] + row["thumbnails"], row["peak"] - row["before"]
+        sizes = (grown, row["vectors"], row["thumbnails"], grown - stored)
+        print(f"| {row['n']:,} | {' | '.join(f'{size / 2**20:.1f}' for size in sizes)} | {stored / row['n']:,.0f} |")
     print(
         f"\nThe vectors of the {FEW:,} are {'the same in both runs, bit by bit' if same else 'NOT THE SAME in both runs'}."
     )

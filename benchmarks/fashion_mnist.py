@@ -22,22 +22,22 @@ COLUMNS = ("images", "models", "flagged", "precision", "recall", "wrong labels s
 def main(folder: str, samples: str = "70000") -> None:
     """Measure and print the page."""
     place = Path(folder) / PLACE
-    images, labels = (
+    images, digits = (
         np.concatenate([read_idx(place / f"{part}-{kind}-ubyte.gz") for part in ("t10k", "train")])[: int(samples)]
         for kind in ("images-idx3", "labels-idx1")
     )
-    true = labels.astype(np.int64)
+    true = digits.astype(np.int64)
     rng = np.random.default_rng(0)
     rows = rng.choice(len(true), int(SHARE * len(true)), replace=False)
-    given = true.copy()
-    given[rows] = (true[rows] + rng.integers(1, 10, len(rows))) % 10
+    labels = true.copy()
+    labels[rows] = (true[rows] + rng.integers(1, 10, len(rows))) % 10
     start = time.process_time()
-    d = hs.measure(images, given)
+    d = hs.measure(images, labels)
     seconds = time.process_time() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     assert d.p_wrong is not None
     assert d.suggested is not None
-    flagged, wrong = d.p_wrong > 0.5, given != true
+    flagged, wrong = d.p_wrong > 0.5, labels != true
     shares = (wrong[flagged].mean(), flagged[wrong].mean(), (d.suggested == true)[wrong].mean())
     row = [f"{len(true):,}", d.settings["members"], f"{flagged.sum():,}", *(f"{share:.3f}" for share in shares)]
     print("# Fashion-MNIST with a fifth of its labels wrong\n")

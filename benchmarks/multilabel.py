@@ -32,6 +32,7 @@ from cleanlab.filter import find_label_issues
 from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
 from cleanlab.multilabel_classification.rank import get_label_quality_scores_per_class
 from cleanlab.rank import get_label_quality_scores
+from hardsight_bench.factors import calibration_error
 from hardsight_bench.real_tables import TABLES
 from sklearn.datasets import load_digits, make_multilabel_classification
 from sklearn.metrics import average_precision_score, f1_score
@@ -140,46 +141,39 @@ def draw(labelled: Labelled) -> Labelled:
     return Labelled(X, labelled.Y[rows].astype(float), labelled.learner)
 
 
-def judge_by_cleanlab(given: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def judge_by_cleanlab(labels: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return scores of being wrong, NaN for entries that are not known, and what is reported, ``(sample, label)``."""
-    if not np.isnan(given).any():
-        lists = [np.flatnonzero(row).tolist() for row in given]
+    if not np.isnan(labels).any():
+        lists = [np.flatnonzero(row).tolist() for row in labels]
         score = 1 - get_label_quality_scores_per_class(lists, predicted, method="self_confidence")
         return score, np.asarray(find_multilabel_issues_per_class(lists, predicted), dtype=bool)
-    score, found = np.full(given.shape, np.nan), np.zeros(given.shape, dtype=bool)
+    score, reported = np.full(labels.shape, np.nan), np.zeros(labels.shape, dtype=bool)
     # What these functions do label by label, for the entries that are known.
-    for label in range(given.shape[1]):
-        known = np.flatnonzero(~np.isnan(given[:, label]))
-        own, p = given[known, label].astype(int), predicted[known, label]
+    for label in range(labels.shape[1]):
+        known = np.flatnonzero(~np.isnan(labels[:, label]))
+        own, p = labels[known, label].astype(int), predicted[known, label]
         both = np.stack([1 - p, p], axis=1)
         score[known, label] = 1 - get_label_quality_scores(own, both)
-        found[known, label] = find_label_issues(own, both)
-    return score, found
-
-
-def calibration_error(p_wrong: np.ndarray, wrong: np.ndarray) -> float:
-    """Return the mean distance of probabilities and shares in 10 bins."""
-    bins = np.minimum((p_wrong * 10).astype(int), 9)
-    gaps = np.bincount(bins, p_wrong, 10) - np.bincount(bins, wrong, 10)
-    return float(np.abs(gaps).sum() / len(wrong))
+        reported[known, label] = find_label_issues(own, both)
+    return score, reported
 
 
 def compare(labelled: Labelled, rate: float, seed: int) -> pd.DataFrame:
     """Return AP, F1 and calibration error by method."""
     known = ~np.isnan(labelled.Y)
     flipped = (np.random.default_rng(seed).random(known.shape) < rate) & known
-    given = np.where(flipped, 1 - labelled.Y, labelled.Y)
-    d = hs.measure(labelled.X, given, learner=labelled.learner, repeats=3, refine=False, seed=seed)
+    labels = np.where(flipped, 1 - labelled.Y, labelled.Y)
+    d = hs.measure(labelled.X, labels, learner=labelled.learner, repeats=3, refine=False, seed=seed)
     if len(d) != known.sum() or d.consensus is None or d.p_wrong is None:
         raise ValueError("labels were left out")
     predicted = np.full(known.shape, 0.5)
     predicted[known] = np.exp(d.consensus[:, 1])
-    score, found = judge_by_cleanlab(given, predicted)
+    score, reported = judge_by_cleanlab(labels, predicted)
     wrong = flipped[known]
     rows = {
         "cleanlab": {
             "AP": average_precision_score(wrong, score[known]),
-            "F1": f1_score(wrong, found[known]),
+            "F1": f1_score(wrong, reported[known]),
             "calibration": calibration_error(score[known].clip(0, 1), wrong),
         },
         "hardsight": {

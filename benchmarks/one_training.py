@@ -52,12 +52,12 @@ def record_training(X: np.ndarray, labels: np.ndarray, seed: int) -> tuple[pd.Da
             with torch.no_grad():
                 features = body(x[rows])
                 logits = module[1](features)
-            given = {
+            quantities = {
                 "features": features, "rate": 1e-3, "input_gradients": input_gradients(module, x[rows], y[rows]),
                 "loss_gradients": input_gradients(module, x[rows], y[rows], of="loss"),
             }  # fmt: skip
             for each in (record, last) if epoch == EPOCHS - 1 else (record,):
-                each.add(view=epoch, ids=rows, logits=logits, labels=y[rows], **given)
+                each.add(view=epoch, ids=rows, logits=logits, labels=y[rows], **quantities)
     with torch.no_grad():
         accuracy = float((module(x).argmax(1) == y).float().mean())
     return record.table.join(last.table.add_suffix(", last epoch")), accuracy
@@ -66,9 +66,9 @@ def record_training(X: np.ndarray, labels: np.ndarray, seed: int) -> tuple[pd.Da
 def study(name: str, folder: Path, seed: int) -> pd.DataFrame:
     """Return Spearman's correlation with the held-out error and the average precision of wrong labels, by measure."""
     X, true, _ = load_dataset(name, folder, SAMPLES, seed)
-    given, flipped = flip(true, np.random.default_rng(seed))
-    d = hs.measure(X, given, seed=seed)
-    table, accuracy = record_training(X, given, seed)
+    labels, flipped = flip(true, np.random.default_rng(seed))
+    d = hs.measure(X, labels, seed=seed)
+    table, accuracy = record_training(X, labels, seed)
     table["hs.measure: error"], table["hs.measure: P(wrong)"] = d.error, d.p_wrong
     return pd.DataFrame(
         {

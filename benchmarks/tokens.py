@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from cleanlab.token_classification.rank import get_label_quality_scores
+from hardsight_bench.factors import calibration_error
 from sklearn.metrics import average_precision_score
 
 import hardsight as hs
@@ -47,11 +48,9 @@ TAG_RATE, SPAN_RATE, INVENTED = 0.05, 0.12, 1 / 15
 def load(path: Path) -> hs.Tokens:
     """Return whole sentences from the start of a corpus."""
     tokens, most = read_conll(path).to_tokens(), MAX_TOKENS.get(path.name, MAX_ENTITY_TOKENS)
-    kept = np.flatnonzero(tokens.sentence <= tokens.sentence[min(most, len(tokens)) - 1])
-    if tokens.sentence.dtype.kind == "U":
-        last = tokens.sentence[min(most, len(tokens)) - 1]
-        kept = np.arange(int(np.flatnonzero(tokens.sentence == last)[-1]) + 1)
-    return replace(tokens, words=tokens.words[kept], tags=tokens.tags[kept], sentence=tokens.sentence[kept])
+    last = tokens.sentence[min(most, len(tokens)) - 1]
+    rows = slice(int(np.flatnonzero(tokens.sentence == last)[-1]) + 1)
+    return replace(tokens, words=tokens.words[rows], tags=tokens.tags[rows], sentence=tokens.sentence[rows])
 
 
 def plant(tokens: hs.Tokens, seed: int) -> hs.Tokens:
@@ -98,21 +97,15 @@ def write(tags: list[str], start: int, end: int, kind: str) -> None:
         tags[at] = ("B-" if at == start else "I-") + kind
 
 
-def calibration_error(p: np.ndarray, wrong: np.ndarray) -> float:
-    """Return the mean distance of P(wrong) and the share of wrong labels, in ten bins."""
-    bins = np.minimum((10 * p).astype(int), 9)
-    return float(sum((bins == b).mean() * abs(p[bins == b].mean() - wrong[bins == b].mean()) for b in np.unique(bins)))
-
-
 def compare(true: hs.Tokens, seed: int) -> dict[str, float]:
     """Return the scores of one run."""
-    given = plant(true, seed)
+    labelled = plant(true, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        d = hs.measure(given, folds=5, repeats=2, refine=False, seed=seed)
-    wrong = (given.tags != true.tags).astype(bool)
+        d = hs.measure(labelled, folds=5, repeats=2, refine=False, seed=seed)
+    wrong = (labelled.tags != true.tags).astype(bool)
     probability = np.exp(d.consensus)
-    places = [place for _, place in given.sentences()]
+    places = [place for _, place in labelled.sentences()]
     labels = [d.labels[place].tolist() for place in places]
     _, scores = get_label_quality_scores(labels, [probability[place] for place in places])
     quality = np.concatenate([np.asarray(each) for each in scores])
@@ -126,15 +119,15 @@ def compare(true: hs.Tokens, seed: int) -> dict[str, float]:
         "expected": d.p_wrong.sum(),
         "wrong": wrong.sum(),
     }
-    return row if true.scheme == "none" else row | compare_spans(d, given, true)
+    return row if true.scheme == "none" else row | compare_spans(d, labelled, true)
 
 
-def compare_spans(d: hs.Difficulty, given: hs.Tokens, true: hs.Tokens) -> dict[str, float]:
+def compare_spans(d: hs.Difficulty, labelled: hs.Tokens, true: hs.Tokens) -> dict[str, float]:
     """Return the scores of P(wrong) of the given spans, and of what is said to be missed."""
     table = d.spans()
     key = ["sentence", "start", "end", "label"]
     right = set(true.spans()[key].itertuples(index=False, name=None))
-    first = {name: place.start for name, place in given.sentences()}
+    first = {name: place.start for name, place in labelled.sentences()}
     spans = table[table["label"] != ""]
     wrong = np.array([row not in right for row in spans[["sample", *key[1:]]].itertuples(index=False, name=None)])
     of_tokens = [d.p_wrong[first[row.sample] + row.start : first[row.sample] + row.end] for row in spans.itertuples()]
@@ -146,8 +139,10 @@ def compare_spans(d: hs.Difficulty, given: hs.Tokens, true: hs.Tokens) -> dict[s
     row = {f"{name} AP": average_precision_score(wrong, p) for name, p in scores.items()}
     row |= {f"{name} calibration": calibration_error(p, wrong) for name, p in scores.items()}
     missed = table[table["label"] == ""]
-    found = [each in right for each in missed[["sample", "start", "end", "suggested"]].itertuples(index=False, name=None)]
-    return row | {"missed": float(len(missed)), "of them in the corpus": float(sum(found))}
+    confirmed = [
+        each in right for each in missed[["sample", "start", "end", "suggested"]].itertuples(index=False, name=None)
+    ]
+    return row | {"missed": float(len(missed)), "of them in the corpus": float(sum(confirmed))}
 
 
 def main(folder: Path) -> None:
