@@ -30,12 +30,11 @@ from hardsight.validation import check_choice, check_int, join_examples
 
 __all__ = ["LabellingProject", "TaskDecisions", "decisions", "export", "export_new", "read"]
 
-_METADATA, _SAMPLES = "metadata.json", "samples.json"
 _MAX_NAMED = 3
 # Beyond it, writing sentences takes longer than all the rest.
 _MAX_REASONS = 20_000
 TOOLS = {"label-studio": label_studio, "doccano": doccano, "argilla": argilla}
-_WRITERS = {label_studio.NAME: label_studio, doccano.NAME: doccano, argilla.NAME: argilla}
+_WRITERS = {tool.NAME: tool for tool in TOOLS.values()}
 
 
 class TaskDecisions(NamedTuple):
@@ -234,9 +233,11 @@ def _export_fiftyone(tasks: LabellingProject, source: Path | None, target: Path,
         raise InputError("a FiftyOne dataset is two files: pass its folder, or the path of samples.json, as the project")
     folder = project_file(source).parent.absolute()
     try:
-        metadata = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
+        metadata = json.loads((folder / fiftyone.METADATA_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise InputError(f"{folder} has no {_METADATA} that can be read: pass the folder that FiftyOne exported") from None
+        raise InputError(
+            f"{folder} has no {fiftyone.METADATA_FILE} that can be read: pass the folder that FiftyOne exported"
+        ) from None
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file: name a folder for the dataset of FiftyOne")
     if target.exists() and target.samefile(folder):
@@ -244,8 +245,8 @@ def _export_fiftyone(tasks: LabellingProject, source: Path | None, target: Path,
     content = fiftyone.add_advice(tasks, advice, folder)
     entries = fiftyone.add_fields(metadata, tasks.control)
     target.mkdir(parents=True, exist_ok=True)
-    _write_json(target / _SAMPLES, content, lines=False)
-    _write_json(target / _METADATA, entries, lines=False)
+    _write_json(target / fiftyone.SAMPLES_FILE, content, lines=False)
+    _write_json(target / fiftyone.METADATA_FILE, entries, lines=False)
 
 
 def _write_json(path: Path, content: Any, *, lines: bool) -> None:
@@ -274,8 +275,8 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
         raise InputError("this result has no labels that could have changed: measure with labels")
     names = d.ids if d.sample is None else d.sample
     position = {str(name): row for row, name in enumerate(names.tolist())}
-    known = [number for number, name in enumerate(tasks.ids) if str(name) in position]
-    if not known:
+    measured = [number for number, name in enumerate(tasks.ids) if str(name) in position]
+    if not measured:
         raise InputError(
             f"none of the {len(tasks.ids):,} tasks was measured (their ids look like {tasks.ids[0]!r}, those of the result "
             f"like {names.tolist()[0]!r}): pass the result of these tasks"
@@ -284,7 +285,7 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
     given, ids = d.label_names(d.labels).tolist(), d.ids.tolist()
     skipped, rows = set(tasks.skipped), list[tuple[Any, str, str, str]]()
     unchanged = unlabelled = 0
-    for number in known:
+    for number in measured:
         row, now = position[str(tasks.ids[number])], labels.get(number)
         if now is not None:
             before = str(given[row])
@@ -301,4 +302,4 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
             unlabelled += 1
     table = pd.DataFrame(rows, columns=["id", "action", "label", "given"]).set_index("id")
     match_decisions(table.reset_index(), d)
-    return TaskDecisions(table, unchanged, unlabelled, len(tasks.ids) - len(known))
+    return TaskDecisions(table, unchanged, unlabelled, len(tasks.ids) - len(measured))

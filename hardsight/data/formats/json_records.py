@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from hardsight.data.formats.table import CheckNames, Table
-from hardsight.data.labelling.recognition import is_of_tool, parse_document
+from hardsight.data.labelling.project import LabellingProject
+from hardsight.data.labelling.recognition import find_tool
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError, first_line
 from hardsight.io.compression import decompressed_name
@@ -29,8 +30,9 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
         InputError: the file is not JSON of one of these forms; names the line.
     """
     file, document, _ = read_document(place, options.encoding)
-    if is_of_tool(document):
-        return _read_tasks(file, document, options, check_names)
+    tool = find_tool(document)
+    if tool is not None:
+        return _make_table(file, tool.parse(document, options.label), check_names)
     content = document if isinstance(document, list) else _records(document)
     if isinstance(content, list):
         _check_records(place, content)
@@ -69,8 +71,7 @@ def read_document(place: Path, encoding: str | None = None) -> Document:
     return Document(file, _parse_lines(file), True) if document is None else Document(file, document, False)
 
 
-def _read_tasks(file: TextFile, document: Any, options: ReadOptions, check_names: CheckNames) -> Table:
-    project = parse_document(document, options.label)
+def _make_table(file: TextFile, project: LabellingProject, check_names: CheckNames) -> Table:
     check_memory(file, len(project.data.columns), _CELL_BYTES)
     frame, notices, roles = project.table()
     check_names([str(name) for name in frame.columns], "", roles)

@@ -50,22 +50,19 @@ def parse(document: Any, control: str | None = None) -> LabellingProject:
     """
     notices: list[str] = []
     ids = unique_ids(NAME, [record.get("id") for record in document], notices)
-    counts: dict[str, int] = {}
+    questions: set[str] = set()
     others: set[str] = set()
     for record in document:
         for question in record["responses"]:
-            values = [value for value, _ in _responses(record, question)]
-            if values and all(map(_is_label, values)):
-                counts[question] = counts.get(question, 0) + 1
-            elif values:
-                others.add(question)
-    counts = {question: count for question, count in counts.items() if question not in others}
-    if (control is None and not counts and others) or control in others:
+            if values := [value for value, _ in _responses(record, question)]:
+                (questions if all(map(_is_label, values)) else others).add(question)
+    questions -= others
+    if (control is None and not questions and others) or control in others:
         raise InputError(
             f"responses to {join_names(sorted(others), 5)} hold spans or ranks: questions with labels, or a rating, are read"
         )
-    if counts or control is not None:
-        control = choose_control(NAME, "question", counts, control)
+    if questions or control is not None:
+        control = choose_control(NAME, "question", questions, control)
     else:
         control = _suggested_question(document)
     labels = [
@@ -128,8 +125,7 @@ def add_advice(project: LabellingProject, advice: list[Advice], version: str) ->
     A suggestion's score is the probability of the suggested label. Fields of other kinds would need settings of the dataset.
     Responses are left out: those in the dataset stay, and none that is newer than the file is replaced.
     """
-    records = dict(zip(project.ids, project.document, strict=True))
-    return [_with_suggestion(project.control, records[each.id], each, version) for each in advice]
+    return [_with_suggestion(project.control, record, each, version) for record, each in project.advised_tasks(advice)]
 
 
 def _value(label: Any) -> Any:
@@ -142,6 +138,9 @@ def _value(label: Any) -> Any:
 def _with_suggestion(question: str, record: dict[str, Any], advice: Advice, version: str) -> dict[str, Any]:
     record = {**deepcopy(record), "responses": {}}
     if advice.label is not None:
-        score = None if advice.p_label is None else round(advice.p_label, 4)
-        record["suggestions"][question] = {"value": _value(advice.label), "score": score, "agent": f"{_AGENT} {version}"}
+        record["suggestions"][question] = {
+            "value": _value(advice.label),
+            "score": advice.score,
+            "agent": f"{_AGENT} {version}",
+        }
     return record

@@ -125,11 +125,10 @@ def add_advice(project: LabellingProject, advice: list[Advice], version: str) ->
             "doccano imports images without labels or fields, so there is nothing to write: review them here (hardsight "
             "review), or use another tool"
         )
-    tasks = dict(zip(project.ids, project.document, strict=True))
-    return [_with_fields(tasks[each.id], each, version) for each in advice]
+    return [_with_fields(task, each, version) for task, each in project.advised_tasks(advice)]
 
 
 def _with_fields(task: dict[str, Any], advice: Advice, version: str) -> dict[str, Any]:
-    kept = {name: value for name, value in task.items() if not name.startswith(PREFIX) and name not in ("id", _COMMENTS)}
-    suggested = {} if advice.p_label is None else {f"{PREFIX}p_suggested": round(advice.p_label, 4)}
-    return {**kept, ID_FIELD: advice.id, **advice.fields(), **suggested, f"{PREFIX}version": version}
+    fields = {name: value for name, value in task.items() if not name.startswith(PREFIX) and name not in ("id", _COMMENTS)}
+    suggested = {} if advice.score is None else {f"{PREFIX}p_suggested": advice.score}
+    return {**fields, ID_FIELD: advice.id, **advice.fields(), **suggested, f"{PREFIX}version": version}

@@ -16,6 +16,7 @@ from hardsight.errors import InputError
 
 NAME = "FiftyOne"
 TAG = "hardsight"
+SAMPLES_FILE, METADATA_FILE = "samples.json", "metadata.json"
 _SAMPLES, _PATH = "samples", "filepath"
 _CLASSIFICATION = "Classification"
 _DEFAULT = "ground_truth"
@@ -50,12 +51,9 @@ def parse(document: Any, control: str | None = None) -> LabellingProject:
     """
     samples, notices = document[_SAMPLES], list[str]()
     ids = unique_ids(NAME, [_id(sample) for sample in samples], notices)
-    counts: dict[str, int] = {}
-    for sample in samples:
-        for name, value in sample.items():
-            if not name.startswith(PREFIX) and _label(value) is not None:
-                counts[name] = counts.get(name, 0) + 1
-    control = choose_control(NAME, "classification field", counts, control, _DEFAULT)
+    labelled = {name for sample in samples for name, value in sample.items() if _label(value) is not None}
+    fields = {name for name in labelled if not name.startswith(PREFIX)}
+    control = choose_control(NAME, "classification field", fields, control, _DEFAULT)
     values = [_label(sample.get(control)) for sample in samples]
     labels = [Label(number, None, value) for number, value in enumerate(values) if value is not None]
     data = pd.DataFrame({_PATH: [sample[_PATH] for sample in samples]}, dtype=object)
@@ -91,8 +89,8 @@ def _with_fields(sample: dict[str, Any], advice: Advice | None, folder: Path) ->
     sample["tags"] = [tag for tag in sample.get("tags", []) if tag != TAG]
     values: dict[str, Any] = dict.fromkeys((*_FIELD_TYPES, _SUGGESTED))
     if advice is not None:
-        shown = advice.fields()
-        values |= {name: shown.get(name) for name in _FIELD_TYPES}
+        fields = advice.fields()
+        values |= {name: fields.get(name) for name in _FIELD_TYPES}
         values[_SUGGESTED] = _classification(sample, advice)
         sample["tags"] += [TAG] if advice.chosen else []
     return {**sample, **values}
@@ -108,7 +106,7 @@ def _classification(sample: dict[str, Any], advice: Advice) -> dict[str, Any] | 
         "_cls": _CLASSIFICATION,
         "tags": [],
         "label": str(advice.label),
-        "confidence": None if advice.p_label is None else round(advice.p_label, 4),
+        "confidence": advice.score,
         "logits": None,
     }
 

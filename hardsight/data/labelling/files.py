@@ -4,14 +4,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hardsight.data.formats import json_records
-from hardsight.data.labelling import doccano
+from hardsight.data.labelling import doccano, fiftyone
 from hardsight.data.labelling.project import LabellingProject
-from hardsight.data.labelling.recognition import NAMES, is_of_tool, parse_document
+from hardsight.data.labelling.recognition import NAMES, find_tool
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits
 from hardsight.io.compression import decompressed_name
-
-_SAMPLES = "samples.json"
 
 
 def read_project(path: str | Path, control: str | None = None) -> LabellingProject:
@@ -51,12 +49,14 @@ def find_project(place: Path, control: str | None) -> LabellingProject | None:
     except OSError as error:
         raise InputError(f"{place} cannot be read ({first_line(error)}): check the path") from None
     _, document, lines = json_records.read_document(place)
-    return replace(parse_document(document, control), lines=lines) if is_of_tool(document) else None
+    tool = find_tool(document)
+    return None if tool is None else replace(tool.parse(document, control), lines=lines)
 
 
 def project_file(place: Path) -> Path:
     """Return the file that holds the tasks: that of a FiftyOne dataset in its folder."""
-    return place / _SAMPLES if (place / _SAMPLES).is_file() else place
+    samples = place / fiftyone.SAMPLES_FILE
+    return samples if samples.is_file() else place
 
 
 def _read_folder(folder: Path, control: str | None) -> LabellingProject | None:

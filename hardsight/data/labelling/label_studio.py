@@ -5,7 +5,7 @@ A task has ``data``, and ``annotations`` by ``completed_by`` whose ``result`` li
 See https://labelstud.io/guide/export and label_studio_sdk.converter.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from copy import deepcopy
 from typing import Any
 from urllib.parse import quote
@@ -29,9 +29,13 @@ from hardsight.errors import InputError
 from hardsight.validation import join_names
 
 NAME = "Label Studio"
-# By the type of a result: the key of its value.
-_VALUES = {"choices": "choices", "rating": "rating", "number": "number", "taxonomy": "taxonomy"}
+# Types of results that are read; the value of each is stored under its type.
+_TYPES = ("choices", "rating", "number", "taxonomy")
 _BETWEEN_LEVELS = " / "
+# Names of data fields in Label Studio's own templates.
+_SHOWN = ("text", "image")
+# What the versions of our predictions begin with.
+_MODEL = "hardsight "
 
 
 def recognise(document: Any) -> bool:
@@ -56,18 +60,16 @@ def parse(document: Any, control: str | None = None) -> LabellingProject:
     """
     notices: list[str] = []
     results = list(_results(document))
-    readable = [each for each in results if each.kind in _VALUES and not each.of_region]
-    counts: dict[str, int] = {}
-    for each in readable:
-        counts[each.control] = counts.get(each.control, 0) + 1
-    _refuse_unreadable(results, counts, control)
+    readable = [each for each in results if each.kind in _TYPES and not each.of_region]
+    controls = {each.control for each in readable}
+    _refuse_unreadable(results, controls, control)
     ids = [task["data"].get(ID_FIELD, task.get("id")) for task in document]
     names = unique_ids(NAME, ids, notices)
-    if not counts and control is None:
+    if not controls and control is None:
         # Nothing is labelled yet, which is said where labels are needed.
         control, chosen = "label", []
     else:
-        control = choose_control(NAME, "label control", counts, control)
+        control = choose_control(NAME, "label control", controls, control)
         chosen = [each for each in readable if each.control == control]
     labels = as_sets([each.label() for each in chosen])
     labelled = {label.task for label in labels}
@@ -76,10 +78,6 @@ def parse(document: Any, control: str | None = None) -> LabellingProject:
     content = find_content(data, [*dict.fromkeys(each.shown for each in chosen), *_SHOWN])
     extra = {"to_name": chosen[0].shown if chosen else content, "type": chosen[0].kind if chosen else "choices"}
     return LabellingProject(NAME, document, names, data, control, content, labels, skipped, tuple(notices), extra=extra)
-
-
-# Names of data fields in Label Studio's own templates.
-_SHOWN = ("text", "image")
 
 
 class _Result:
@@ -92,11 +90,11 @@ class _Result:
         value = result.get("value")
         self.value = value if isinstance(value, dict) else {}
         # Choices about a region stand beside its bounds.
-        self.of_region = bool(self.value.keys() - {*_VALUES.values(), "type"})
+        self.of_region = bool(self.value.keys() - {*_TYPES, "type"})
 
     def label(self) -> Label:
         """Return the label; a tuple if several were chosen."""
-        entered = self.value.get(_VALUES[self.kind])
+        entered = self.value.get(self.kind)
         if isinstance(entered, list):
             names = [_BETWEEN_LEVELS.join(map(str, each)) if isinstance(each, list) else str(each) for each in entered]
             entered = names[0] if len(names) == 1 else tuple(dict.fromkeys(names))
@@ -135,18 +133,18 @@ def _results(document: list[Any]) -> Iterator[_Result]:
                 # Relations between regions have no control.
                 if isinstance(result, dict) and result.get("from_name") and result.get("value"):
                     entry = _Result(number, annotation, result)
-                    if entry.kind not in _VALUES or entry.value.get(_VALUES[entry.kind]) not in (None, []):
+                    if entry.kind not in _TYPES or entry.value.get(entry.kind) not in (None, []):
                         yield entry
 
 
-def _refuse_unreadable(results: list[_Result], counts: Mapping[str, int], control: str | None) -> None:
-    """Raise if the wanted control, or every control, holds what is not one value per task."""
-    others = {each.control: each.kind for each in results if each.control not in counts}
-    if (control is None and not counts and others) or control in others:
+def _refuse_unreadable(results: list[_Result], readable: Set[str], control: str | None) -> None:
+    """Raise if the control, or every control if none was chosen, holds what is not one value per task."""
+    others = {each.control: each.kind for each in results if each.control not in readable}
+    if (control is None and not readable and others) or control in others:
         named = join_names([f"{name} ({kind})" for name, kind in sorted(others.items())], 5)
         raise InputError(
             f"this Label Studio file labels parts of tasks, in {named}: controls with one value per task are read, "
-            f"{', '.join(_VALUES)}"
+            f"{', '.join(_TYPES)}"
         )
 
 
@@ -180,12 +178,11 @@ def add_advice(project: LabellingProject, advice: list[Advice], version: str) ->
 
     A prediction's score is the probability of the suggested label.
     """
-    tasks = dict(zip(project.ids, project.document, strict=True))
-    return [_with_prediction(project, tasks[each.id], each, version) for each in advice]
+    return [_with_prediction(project, task, each, version) for task, each in project.advised_tasks(advice)]
 
 
 def _with_prediction(project: LabellingProject, task: Any, advice: Advice, version: str) -> dict[str, Any]:
-    kind, own = project.extra["type"], f"hardsight {version}"
+    kind = project.extra["type"]
     data = {name: value for name, value in task["data"].items() if not name.startswith(PREFIX)}
     others = [each for each in task.get("predictions") or [] if not _is_own(each)]
     predictions = []
@@ -194,17 +191,11 @@ def _with_prediction(project: LabellingProject, task: Any, advice: Advice, versi
         if kind in ("choices", "taxonomy"):
             value = list(map(str, value if isinstance(value, list) else [value]))
             value = value if kind == "choices" else [each.split(_BETWEEN_LEVELS) for each in value]
-        result = {
-            "from_name": project.control,
-            "to_name": project.extra["to_name"],
-            "type": kind,
-            "value": {_VALUES[kind]: value},
-        }
-        score = None if advice.p_label is None else round(advice.p_label, 4)
-        predictions = [{"model_version": own, "score": score, "result": [result]}]
-    kept = {name: deepcopy(value) for name, value in task.items() if name not in ("data", "predictions")}
-    return {**kept, "data": {**data, ID_FIELD: advice.id, **advice.fields()}, "predictions": [*others, *predictions]}
+        result = {"from_name": project.control, "to_name": project.extra["to_name"], "type": kind, "value": {kind: value}}
+        predictions = [{"model_version": f"{_MODEL}{version}", "score": advice.score, "result": [result]}]
+    rest = {name: deepcopy(value) for name, value in task.items() if name not in ("data", "predictions")}
+    return {**rest, "data": {**data, ID_FIELD: advice.id, **advice.fields()}, "predictions": [*others, *predictions]}
 
 
 def _is_own(prediction: Any) -> bool:
-    return isinstance(prediction, dict) and str(prediction.get("model_version", "")).startswith("hardsight ")
+    return isinstance(prediction, dict) and str(prediction.get("model_version", "")).startswith(_MODEL)

@@ -1,7 +1,7 @@
 """What every labelling tool's file holds: tasks, labels by annotators, and room for advice about tasks."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pandas as pd
 
+from hardsight.data.conversion import object_array
 from hardsight.data.formats.table import Table
 from hardsight.data.image_decoding import SUFFIXES
 from hardsight.data.labels import missing_labels
@@ -86,6 +87,11 @@ class Advice(NamedTuple):
     reason: str = ""
     chosen: bool = True
 
+    @property
+    def score(self) -> float | None:
+        """Probability of the suggested label, with few digits; None if unknown."""
+        return None if self.p_label is None else round(self.p_label, 4)
+
     def fields(self) -> dict[str, Any]:
         """Return what tasks show of it, by name; numbers with few digits."""
         numbers = {"p_wrong": self.p_wrong, "error": self.error}
@@ -111,6 +117,7 @@ class LabellingProject:
         skipped: positions of tasks that annotators skipped and nobody labelled.
         notices: what a user should know about how the file was read, one sentence each.
         lines: whether the file holds one object per line.
+        extra: what only the tool's own module reads.
     """
 
     tool: str
@@ -194,6 +201,11 @@ class LabellingProject:
             agreed[task] = newest[task] if newest[task] in likeliest else likeliest[-1]
         return agreed, disputed
 
+    def advised_tasks(self, advice: Sequence[Advice]) -> Iterator[tuple[Any, Advice]]:
+        """Yield the tasks that advice is about, in its order, each with its advice."""
+        tasks = dict(zip(self.ids, self.document, strict=True))
+        yield from ((tasks[each.id], each) for each in advice)
+
     def table(self) -> Table:
         """Return one row per task: its id, what it shows, and one label; with the roles of these columns.
 
@@ -214,7 +226,7 @@ class LabellingProject:
         values = [agreed.get(task) for task in range(len(self.ids))]
         columns[self.control] = [list(value) if isinstance(value, tuple) else value for value in values]
         roles = {"label": self.control, "id": id_name}
-        if self.content is not None and self.kind != "table":
+        if self.content is not None:
             roles[self.kind] = names[self.content]
         # As objects, so that a missing label does not make numbers of integers.
         frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
@@ -248,31 +260,30 @@ def _is_own(name: Any) -> bool:
     return str(name).startswith(PREFIX)
 
 
-def choose_control(tool: str, what: str, counts: dict[str, int], name: str | None, default: str | None = None) -> str:
+def choose_control(tool: str, what: str, controls: Collection[str], name: str | None, default: str | None = None) -> str:
     """Return the control whose labels are read.
 
     Args:
         what: what the tool calls a control.
-        counts: number of labelled tasks by name.
+        controls: names of those that have labels, unique.
         name: the name that the user passed, if any.
         default: the name that the tool uses by convention, if it has one.
 
     Raises:
         InputError: there is none, several and none was chosen, or the one that was named is not among them.
     """
-    names = join_names(sorted(counts), _MAX_NAMES)
+    names = join_names(sorted(controls), _MAX_NAMES)
     if name is not None:
-        if name in counts:
+        if name in controls:
             return name
         raise InputError(f"label must be a {what} of this {tool} file. Got {name!r}: use {names or 'a labelled file'}")
-    if not counts:
+    if not controls:
         raise InputError(f"no task of this {tool} file has a label that can be measured: export labelled tasks")
-    if len(counts) == 1:
-        return next(iter(counts))
-    if default in counts:
-        assert default is not None
+    first = min(controls)
+    if len(controls) == 1:
+        return first
+    if default is not None and default in controls:
         return default
-    first = sorted(counts)[0]
     raise InputError(
         f"this {tool} file has several {what}s, {names}: choose one (label={first!r}, {format_option('label', first)})"
     )
@@ -284,7 +295,7 @@ def unique_ids(tool: str, ids: Sequence[Any], notices: list[str]) -> tuple[Any, 
     Raises:
         InputError: some tasks have no id, or two have the same.
     """
-    missing = missing_labels(pd.Series(list(ids), dtype=object).to_numpy(dtype=object))
+    missing = missing_labels(object_array(ids))
     if missing.all():
         notices.append("The tasks have no ids: their numbers in the file, from 0, are their ids.")
         return tuple(range(len(ids)))
