@@ -14,6 +14,7 @@ from hardsight.data.read_options import ReadOptions
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError
 from hardsight.io import limits
+from hardsight.validation import join_examples
 
 _MAX_NAMED = 3
 
@@ -63,10 +64,10 @@ def find_images(place: Path, addresses: Sequence[str]) -> list[Path]:
     located = [_find_image(folder, address) for address in addresses]
     missing = [address for address, path in zip(addresses, located, strict=True) if path is None]
     if missing:
-        named = ", ".join(repr(each) for each in missing[:_MAX_NAMED]) + (", …" if len(missing) > _MAX_NAMED else "")
         raise InputError(
-            f"{len(missing):,} of {len(addresses):,} images are not in the folder of {place} ({named}): put them there, or "
-            "pass numbers that describe them (embedding='vectors.npy', --embedding vectors.npy)"
+            f"{len(missing):,} of {len(addresses):,} images are not in the folder of {place} "
+            f"({join_examples(missing, _MAX_NAMED)}): put them there, or pass numbers that describe them "
+            "(embedding='vectors.npy', --embedding vectors.npy)"
         )
     paths = [path for path in located if path is not None]
     address_of: dict[Path, str] = {}

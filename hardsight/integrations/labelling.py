@@ -25,6 +25,7 @@ from hardsight.integrations._task_results import TaskResults, label_changes
 from hardsight.io.atomic import as_path, atomic_write
 from hardsight.io.csv_cells import same_cell
 from hardsight.io.json_values import to_json
+from hardsight.reporting.formatting import format_count
 from hardsight.reporting.report.examples import align_samples
 from hardsight.validation import check_choice, check_int, join_examples
 
@@ -57,7 +58,7 @@ class TaskDecisions(NamedTuple):
         """Return the numbers in one sentence."""
         actions = self.table["action"]
         changed = int((actions == RELABEL).sum())
-        parts = [f"{changed:,} label{'' if changed == 1 else 's'} changed", f"{self.unchanged:,} did not"]
+        parts = [f"{format_count(changed, 'label')} changed", f"{self.unchanged:,} did not"]
         counts = ((int((actions == UNSURE).sum()), "skipped"), (self.unlabelled, "without a label now"))
         parts += [f"{count:,} {what}" for count, what in counts if count]
         others = "1 task of the file was" if self.not_measured == 1 else f"{self.not_measured:,} tasks of the file were"
