@@ -55,7 +55,8 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
     if not len(d):
         raise InputError("a result with no sample has nothing to report: select at least one")
     charts = _charts(d)
-    mapped = map_data(d, samples, review)
+    aligned = None if samples is None else align_samples(d, samples)
+    mapped = map_data(d, aligned, review)
     script = page_script() if mapped is None else f"{page_script()}\n{_map_script()}"
     template = report_environment().get_template("page.html.jinja")
     return template.render(
@@ -70,9 +71,7 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
         review=review,
         content="" if samples is None else samples.kind,
         nouns=nouns_of(d),
-        by_sample=[]
-        if d.sample is None
-        else PartsView(d, None if samples is None else align_samples(d, samples)).list_samples(),
+        by_sample=[] if d.sample is None else PartsView(d, aligned).list_samples(),
         **_header(d, review),
         **_tables(d),
         **_hardest(d, samples, hardest),

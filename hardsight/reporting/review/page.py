@@ -19,10 +19,11 @@ from hardsight.difficulty.spreadsheet import rank
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
 from hardsight.reporting.embedding_map import pack_projections, project
-from hardsight.reporting.formatting import LOSSES, UNITS, format_line, replace_surrogates
+from hardsight.reporting.formatting import LOSSES, UNITS
 from hardsight.reporting.html import content_policy, embed_json, read_asset, template_environment
 from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.packing import PackedArrays, compact_codes
+from hardsight.reporting.page_columns import describe_columns, pack_columns
 from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.examples import align_samples, has_texts_of_parts
 from hardsight.reporting.report.page import subject
@@ -51,6 +52,7 @@ SCRIPTS = (
 _APP = "reporting/review/app"
 # Samples whose sentence the page holds: some seconds of work, and a megabyte.
 REASONS_HELD = 20_000
+_SCORES = ("error", "error_se", "bias", "variance", "hardness", "p_wrong", "p_suggested", "p_outlier", "p_strange")
 # Likeliest classes of a sample that the page shows.
 TOP_CLASSES = 5
 
@@ -159,18 +161,14 @@ def _pack_reasons(d: Difficulty, samples: Samples | None, columns: PackedArrays)
 
 
 def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
-    return {
+    return describe_columns(d) | {
         "subject": subject(d),
         "identity": result_digest(d),
         "n": len(d),
-        "classes": None if d.classes is None else [replace_surrogates(str(name)) for name in d.classes],
-        "nouns": nouns_of(d)._asdict(),
         "lossOnly": d.loss_only,
-        "labelName": format_line(d.run.label_name, 60),
         "loss": LOSSES.get(d.run.loss, d.run.loss),
         "unit": UNITS.get(d.run.loss, ""),
         "factors": list(FACTORS) if d.ledger is not None else [],
-        "causes": list(causes_in(d.cause)),
         "tooFew": TOO_FEW if TOO_FEW in causes_in(d.cause) else None,
         "trust": d.ledger_trust,
         "topClasses": 0 if d.consensus is None else min(TOP_CLASSES, d.consensus.shape[1]),
@@ -179,18 +177,9 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
 
 
 def _pack_columns(d: Difficulty, packed: PackedArrays) -> None:
-    packed.add_texts("ids", map(str, d.ids.tolist()))
-    for name in ("error", "error_se", "bias", "variance", "hardness", "p_wrong", "p_suggested", "p_outlier", "p_strange"):
-        values = getattr(d, name)
-        if values is not None and np.isfinite(values).any():
-            packed.add(name, values.astype(np.float32))
-    if d.copy_set is not None:
-        packed.add("copy_set", d.copy_set.astype(np.int32))
+    pack_columns(d, _SCORES, packed)
     packed.add("views", np.minimum(d.n_views, 2**31 - 1).astype(np.int32))
-    if d.regression:
-        packed.add("label", d.labels.astype(np.float64))
-        packed.add("predicted", d.predicted.astype(np.float64))
-    elif d.classes is not None:
+    if d.classes is not None:
         _pack_class_columns(d, len(d.classes), packed)
 
 
@@ -209,9 +198,8 @@ def _pack_parts(d: Difficulty, samples: Samples | None, packed: PackedArrays) ->
 
 
 def _pack_class_columns(d: Difficulty, n_classes: int, packed: PackedArrays) -> None:
-    for name, codes in (("label", d.labels), ("predicted", d.predicted), ("suggested", d.suggested)):
-        if codes is not None:
-            packed.add(name, compact_codes(codes, n_classes))
+    if d.suggested is not None:
+        packed.add("suggested", compact_codes(d.suggested, n_classes))
     if d.ledger is not None:
         for i, name in enumerate(FACTORS):
             packed.add(name, d.ledger[:, i].astype(np.float32))
@@ -219,9 +207,6 @@ def _pack_class_columns(d: Difficulty, n_classes: int, packed: PackedArrays) -> 
         labels, suggested = class_codes(d, d.labels), class_codes(d, d.suggested)
         advised = is_relabelling_advised(d.cause, d.p_wrong, labels, suggested, d.p_suggested)
         packed.add("advised", advised.astype(np.uint8))
-    if d.cause is not None:
-        causes = causes_in(d.cause)
-        packed.add("cause", np.array([causes.index(name) for name in d.cause.tolist()], dtype=np.uint8))
     if d.consensus is not None:
         top = np.argsort(-d.consensus, axis=1, kind="stable")[:, :TOP_CLASSES]
         packed.add("top", compact_codes(top.ravel(), n_classes))
