@@ -28,6 +28,8 @@ from hardsight.validation import join_names
 
 NO, YES = "no", "yes"
 KIND = "label"
+# Pairs of written values of a column of zeros and ones, in lower case: without the label, and with it.
+BINARY_SPELLINGS = (("0", "1"), ("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("0.0", "1.0"))
 _NONE = "none of them"
 
 
@@ -175,7 +177,7 @@ def _as_binary(column: pd.Series) -> pd.Series:
     if column.dtype.kind in "biuf":
         return column
     present = {str(value).strip().casefold() for value in column.dropna()}
-    for off, on in (("0", "1"), ("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("0.0", "1.0")):
+    for off, on in BINARY_SPELLINGS:
         if present and present <= {off, on}:
             codes = {off: 0.0, on: 1.0}
             return column.map(lambda value, codes=codes: codes.get(str(value).strip().casefold(), np.nan)).astype(float)

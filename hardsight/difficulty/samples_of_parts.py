@@ -24,6 +24,11 @@ def class_codes(d: "Difficulty", codes: np.ndarray) -> np.ndarray:
     return of_part
 
 
+def count_samples(d: "Difficulty") -> int:
+    """Return the number of samples: that of the rows, or of what they are parts of."""
+    return len(d) if d.sample is None else len(np.unique(d.sample))
+
+
 def add_up_parts(d: "Difficulty") -> pd.DataFrame:
     """Return one row per sample, by id, hardest first; of equally hard ones the first in the data.
 

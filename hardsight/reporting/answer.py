@@ -10,7 +10,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.samples_of_parts import class_codes
 from hardsight.reporting.formatting import format_class, format_share, isolate_direction
 from hardsight.reporting.nouns import class_names, nouns_of
-from hardsight.reporting.summary import forecast_suggestions, is_mispredicted
+from hardsight.reporting.summary import forecast_suggestions, is_mispredicted, row_per_class
 
 LABELS, TARGETS, PREDICTIONS, CLASSES, ODD = "labels", "targets", "predictions", "classes", "strange"
 
@@ -107,9 +107,8 @@ def _small_classes(d: Difficulty) -> KeyFigure:
 
 def _name_classes(d: Difficulty, mask: np.ndarray) -> str:
     """Name the classes of some samples, the most frequent first."""
-    rows = np.flatnonzero(mask)
-    _, first, counts = np.unique(class_codes(d, d.labels)[rows], return_index=True, return_counts=True)
-    names = class_names(d, rows[first[np.argsort(-counts, kind="stable")]]).tolist()
+    examples = row_per_class(class_codes(d, d.labels), np.flatnonzero(mask))
+    names = class_names(d, examples).tolist()
     rest = len(names) - _CLASSES_NAMED
     named = ", ".join(isolate_direction(format_class(name, 20)) for name in names[:_CLASSES_NAMED])
     return named + (f" and {rest:,} more" if rest > 0 else "")

@@ -52,6 +52,11 @@ class ListedSample(NamedTuple):
     shown: ShownSample  # around the part with the likeliest wrong label, or the largest error
 
 
+def texts_of_parts(samples: Samples | None) -> np.ndarray | None:
+    """Return the piece of text that each part is, ``(part,)``; None if the rows are no parts, or parts have no text."""
+    return None if samples is None or samples.parts is None else samples.parts.text
+
+
 class PartsView:
     """The samples of a result whose rows are parts.
 
@@ -65,7 +70,7 @@ class PartsView:
             raise ValueError("the rows of the result are whole samples")
         self.d, self.names = d, d.part
         self.code, self.sample_names = pd.factorize(d.sample)
-        self.texts = None if samples is None or samples.parts is None else samples.parts.text
+        self.texts = texts_of_parts(samples)
         self.nouns: Nouns = nouns_of(d)
 
     @property
@@ -75,9 +80,8 @@ class PartsView:
 
     def around(self, row: int) -> ShownSample:
         """Return the sample of a row, with the parts around it in the order given."""
-        order, starts = self._index
         sample = self.code[row]
-        rows = order[starts[sample] : starts[sample + 1]]
+        rows = self._rows_of(sample)
         at = int(np.flatnonzero(rows == row)[0])
         side = TEXT_AROUND if self.inline else NAMES_AROUND
         first, last = max(0, at - side), min(len(rows), at + side + 1)
@@ -91,10 +95,8 @@ class PartsView:
         if "n_wrong" in table:
             table = table.sort_values("n_wrong", ascending=False, kind="stable")
         at = pd.Index(self.sample_names).get_indexer(table.index[:most])
-        order, starts = self._index
         doubt = self.d.error if self._doubt is None else self._doubt
-        rows = [order[starts[sample] : starts[sample + 1]] for sample in at]
-        shown = [self.around(int(each[np.argmax(doubt[each])])) for each in rows]
+        shown = [self.around(int(rows[np.argmax(doubt[rows])])) for rows in map(self._rows_of, at)]
         return [
             ListedSample(
                 each.name,
@@ -134,6 +136,11 @@ class PartsView:
     @property
     def _doubt(self) -> np.ndarray | None:
         return self.d.p_outlier if self.d.p_wrong is None else self.d.p_wrong
+
+    def _rows_of(self, sample: int) -> np.ndarray:
+        """Return the rows of a sample, by its code, in the order given."""
+        order, starts = self._index
+        return order[starts[sample] : starts[sample + 1]]
 
     @cached_property
     def _index(self) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from hardsight.difficulty.actions import COLLECT_CLASS, COLLECT_SIMILAR, INSPECT
 from hardsight.difficulty.decisions import RELABEL, Decisions
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.result import Difficulty
-from hardsight.difficulty.samples_of_parts import class_codes
+from hardsight.difficulty.samples_of_parts import class_codes, count_samples
 from hardsight.reporting.formatting import (
     LOSSES,
     UNITS,
@@ -80,7 +80,7 @@ def describe_measurement(d: Difficulty) -> str:
     fewest, most = int(d.n_views.min()), int(d.n_views.max())
     times = format_count(fewest, "time") if fewest == most else f"{fewest:,} to {most:,} times"
     models = f"{format_count(d.run.n_models, 'trained model')} ({isolate_direction(format_line(d.run.learner))})"
-    of_samples = "" if d.sample is None else f" of {format_count(len(np.unique(d.sample)), nouns_of(d).sample)}"
+    of_samples = "" if d.sample is None else f" of {format_count(count_samples(d), nouns_of(d).sample)}"
     return (
         f"{_count_rows(d, len(d))}{of_samples}, each predicted {times} by models that never saw it; {models} in all. Mean "
         f"{_loss_name(d)}: {format_number(_finite_mean(d.error))}."
@@ -97,7 +97,7 @@ def measurement_facts(d: Difficulty) -> list[tuple[str, str]]:
     mean, nouns = _finite_mean(d.error), nouns_of(d)
     figures: dict[str, Any] = {
         nouns.rows.capitalize(): f"{len(d):,}",
-        nouns.samples.capitalize(): f"{len(d) if d.sample is None else len(np.unique(d.sample)):,}",
+        nouns.samples.capitalize(): f"{count_samples(d):,}",
         "Target": d.run.label_name if d.regression else None,
         "Classes": None if d.classes is None else f"{len(d.classes):,}",
         "Models": f"{d.run.n_models:,}",
@@ -505,16 +505,26 @@ def count_recommendations(d: Difficulty, mask: np.ndarray) -> list[str]:
 def _count_classes(d: Difficulty, rows: np.ndarray) -> str:
     """List the classes of some samples with their sizes in the whole result, those with the most of these samples first."""
     codes = class_codes(d, d.labels)
-    present, first, counts = np.unique(codes[rows], return_index=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    shown = order[:_CLASSES_NAMED]
-    sizes = np.bincount(codes)[present[shown]].tolist()
+    examples = row_per_class(codes, rows)
+    shown = examples[:_CLASSES_NAMED]
+    sizes = np.bincount(codes)[codes[shown]].tolist()
     parts = [
         f"{isolate_direction(format_class(name, 20))} (has {_count_rows(d, size)})"
-        for name, size in zip(class_names(d, rows[first[shown]]), sizes, strict=True)
+        for name, size in zip(class_names(d, shown), sizes, strict=True)
     ]
-    rest = len(order) - len(parts)
+    rest = len(examples) - len(parts)
     return ", ".join(parts) + (f" and {format_count(rest, 'other class')}" if rest else "")
+
+
+def row_per_class(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the first of some rows in each of their classes, the most frequent class first, ``(class,)``.
+
+    Args:
+        codes: class of every row of the result, ``(row,)``, see :func:`class_codes`.
+        rows: positions, ascending.
+    """
+    _, first, counts = np.unique(codes[rows], return_index=True, return_counts=True)
+    return rows[first[np.argsort(-counts, kind="stable")]]
 
 
 def _signed_share(part: float, whole: float) -> str:

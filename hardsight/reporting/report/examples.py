@@ -23,7 +23,7 @@ from hardsight.reporting.formatting import (
 )
 from hardsight.reporting.nouns import class_names
 from hardsight.reporting.outlier_values import describe_missing, describe_number, find_rare, is_numeric, usual_range
-from hardsight.reporting.parts import PartsView, ShownSample
+from hardsight.reporting.parts import PartsView, ShownSample, texts_of_parts
 from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.ledger_bar import Bar, ledger_bars
 from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails
@@ -249,7 +249,7 @@ def is_shown_as_text(samples: Samples) -> bool:
 
 def has_texts_of_parts(samples: Samples) -> bool:
     """Return whether samples are shown as the running texts of their parts."""
-    return samples.parts is not None and samples.parts.text is not None
+    return texts_of_parts(samples) is not None
 
 
 def sample_text(samples: Samples, row: int) -> str:

@@ -21,6 +21,7 @@ from hardsight.data.read_options import ReadOptions
 from hardsight.data.spellings import normalize_spelling, unique_spellings
 from hardsight.difficulty.decisions import DROP, RELABEL, CuratedLabels
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import count_samples
 from hardsight.errors import InputError
 from hardsight.io import parquet
 from hardsight.io.atomic import atomic_write
@@ -112,8 +113,7 @@ def apply_to_table(
     rows = rewrite(_Rewrite(source, target, difficulty, curated, label, id, options))
     # A row whose label changed may still be left out as a copy.
     relabelled, dropped = int(((curated.actions == RELABEL) & curated.keep).sum()), int((curated.actions == DROP).sum())
-    measured = len(difficulty) if difficulty.sample is None else len(np.unique(difficulty.sample))
-    unlabelled, redundant = len(rows.keep) - measured, int(curated.redundant.sum())
+    unlabelled, redundant = len(rows.keep) - count_samples(difficulty), int(curated.redundant.sum())
     return RewrittenTable(int(rows.keep.sum()), unlabelled, relabelled, dropped, redundant)
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from hardsight.data.from_label_sets import BINARY_SPELLINGS
 from hardsight.data.spellings import normalize_spelling, unique_spellings
 from hardsight.difficulty.decisions import DROP, CuratedLabels
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.validation import join_names
 
-_YES = {"1", "1.0", "yes", "y", "true", "t"}
-_NO = {"0", "0.0", "no", "n", "false", "f"}
+_FLAGS = {text: flag for pair in BINARY_SPELLINGS for flag, text in enumerate(pair)}
 
 
 def change_columns(
@@ -33,7 +33,7 @@ def change_columns(
         raise InputError(f"labels that were measured are not named, {join_names(missing, 5)}: name all columns (--labels)")
     changed = {}
     for name, cells in columns.items():
-        known = {flag: cell for cell in reversed(cells) if (flag := _flag(cell)) is not None}
+        spellings = {flag: cell for cell in reversed(cells) if (flag := _flag(cell)) is not None}
         new = list(cells)
         for row, cell in enumerate(cells):
             before = measured.get((ids[row], name))
@@ -42,7 +42,7 @@ def change_columns(
             _check_cell(_flag(cell) == before, ids[row], name)
             now = after[ids[row], name]
             if now != before:
-                new[row] = ("" if isinstance(cell, str) else None) if now is None else known[now]
+                new[row] = ("" if isinstance(cell, str) else None) if now is None else spellings[now]
         changed[name] = new
     return changed
 
@@ -110,8 +110,7 @@ def _in_kept_sample(d: Difficulty, curated: CuratedLabels) -> np.ndarray:
 
 def _flag(cell: Any) -> int | None:
     """Return 1 for yes, 0 for no, None for anything else."""
-    text = str(cell).strip().casefold()
-    return 1 if text in _YES else 0 if text in _NO else None
+    return _FLAGS.get(str(cell).strip().casefold())
 
 
 def _labels_of(cell: Any, separator: str | None) -> list[Any]:

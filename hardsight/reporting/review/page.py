@@ -24,6 +24,7 @@ from hardsight.reporting.html import content_policy, embed_json, read_asset, tem
 from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.packing import PackedArrays, compact_codes
 from hardsight.reporting.page_columns import describe_columns, pack_columns
+from hardsight.reporting.parts import texts_of_parts
 from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.examples import align_samples, has_texts_of_parts
 from hardsight.reporting.report.page import subject
@@ -187,10 +188,11 @@ def _pack_parts(d: Difficulty, samples: Samples | None, packed: PackedArrays) ->
     """Add the samples that rows are parts of, and the parts' names and texts, each text once; a server's page, too."""
     if d.sample is None or d.part is None:
         return
-    texts = None if samples is None or samples.parts is None else samples.parts.text
     for name, kinds, values in (
-        ("sample_of", "samples", d.sample), ("part_of", "part_names", d.part), ("part_text", "part_texts", texts)
-    ):  # fmt: skip
+        ("sample_of", "samples", d.sample),
+        ("part_of", "part_names", d.part),
+        ("part_text", "part_texts", texts_of_parts(samples)),
+    ):
         if values is not None:
             codes, distinct = pd.factorize(values)
             packed.add(name, compact_codes(codes, len(distinct)))
