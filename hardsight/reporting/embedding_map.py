@@ -40,7 +40,7 @@ class Projection(NamedTuple):
 
 
 # The report and the review page show the same samples.
-_KNOWN: WeakKeyDictionary[Samples, tuple[Projection, ...]] = WeakKeyDictionary()
+_CACHE: WeakKeyDictionary[Samples, tuple[Projection, ...]] = WeakKeyDictionary()
 
 
 def project(samples: Samples | None) -> tuple[Projection, ...]:
@@ -56,9 +56,9 @@ def project(samples: Samples | None) -> tuple[Projection, ...]:
     """
     if samples is None:
         return ()
-    if samples not in _KNOWN:
-        _KNOWN[samples] = _project(samples)
-    return _KNOWN[samples]
+    if samples not in _CACHE:
+        _CACHE[samples] = _project(samples)
+    return _CACHE[samples]
 
 
 def _project(samples: Samples) -> tuple[Projection, ...]:
@@ -95,8 +95,8 @@ def principal_components(matrix: np.ndarray, most: int) -> np.ndarray:
         most: largest number of components.
     """
     n, width = matrix.shape
-    fitted = evenly_spaced(n, max(_MIN_FITTED_ROWS, _MAX_FITTED_VALUES // width))
-    rows = np.asarray(matrix[fitted], dtype=np.float64)
+    subsample = evenly_spaced(n, max(_MIN_FITTED_ROWS, _MAX_FITTED_VALUES // width))
+    rows = np.asarray(matrix[subsample], dtype=np.float64)
     standardise = fit_scaler(rows)
     z = standardise(rows)
     mean = z.mean(0)

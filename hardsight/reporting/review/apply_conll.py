@@ -53,8 +53,8 @@ def _check_same_tokens(source: Path, d: Difficulty, ids: np.ndarray, tags: np.nd
         raise InputError(
             f"{source} has {len(ids):,} tokens, but {len(d):,} were measured: give the same file and tag_column"
         )
-    given = d.label_names(d.labels)
-    for name, measured, tag, label in zip(ids.tolist(), d.ids.tolist(), tags.tolist(), given.tolist(), strict=True):
+    labels = d.label_names(d.labels)
+    for name, measured, tag, label in zip(ids.tolist(), d.ids.tolist(), tags.tolist(), labels.tolist(), strict=True):
         if str(name) != str(measured) or str(tag) != str(label):
             raise InputError(
                 f"token {name!r} of {source} has the tag {tag!r}, but {measured!r} with {label!r} was measured there: give "

@@ -57,8 +57,8 @@ def plan_moves(folder: Path, d: Difficulty, decisions: Any, *, drop_copies: bool
     if d.regression or d.loss_only:
         raise InputError(f"{folder} cannot be what was measured: these samples have no classes. Pass the table")
     paths = [PurePosixPath(str(name)) for name in d.ids.tolist()]
-    given = [str(name) for name in d.label_names(d.labels)]
-    depth = _class_depth(paths, given)
+    labels = [str(name) for name in d.label_names(d.labels)]
+    depth = _class_depth(paths, labels)
     missing = [path for path in paths if depth is None or not (folder / path).is_file()]
     if depth is None or missing:
         named = join_examples(map(str, missing), _MAX_NAMED)
@@ -67,13 +67,13 @@ def plan_moves(folder: Path, d: Difficulty, decisions: Any, *, drop_copies: bool
             "measured, with one folder per class; if files were moved since, undo that (hardsight undo) or measure again"
         )
     codes = {str(name): code for code, name in enumerate(d.classes or ())}
-    folders = _class_folders(paths, given, depth)
+    folders = _class_folders(paths, labels, depth)
     planned: list[PlannedMove] = []
     taken: set[str] = set()
     for row in np.flatnonzero((curated.actions == RELABEL) | ~curated.keep).tolist():
         path, new = paths[row], str(curated.labels[row])
         if curated.keep[row]:
-            if new == given[row]:
+            if new == labels[row]:
                 continue
             parts, action = (*path.parts[:depth], folders.get(new, new), *path.parts[depth + 1 :]), RELABEL
         else:
@@ -85,9 +85,9 @@ def plan_moves(folder: Path, d: Difficulty, decisions: Any, *, drop_copies: bool
     return planned
 
 
-def _class_depth(paths: list[PurePosixPath], given: list[str]) -> int | None:
+def _class_depth(paths: list[PurePosixPath], labels: list[str]) -> int | None:
     """Return the position of the class's folder in all paths; None if there is none."""
-    plain = [normalize_spelling(name) for name in given]
+    plain = [normalize_spelling(name) for name in labels]
     depths = range(min(len(path.parts) for path in paths) - 1)
     return next(
         (
@@ -99,10 +99,10 @@ def _class_depth(paths: list[PurePosixPath], given: list[str]) -> int | None:
     )
 
 
-def _class_folders(paths: list[PurePosixPath], given: list[str], depth: int) -> dict[str, str]:
+def _class_folders(paths: list[PurePosixPath], labels: list[str], depth: int) -> dict[str, str]:
     """Return the usual folder of each class: its spelling may differ from the class's."""
     counts: dict[str, Counter[str]] = {}
-    for path, name in zip(paths, given, strict=True):
+    for path, name in zip(paths, labels, strict=True):
         counts.setdefault(name, Counter())[path.parts[depth]] += 1
     return {name: each.most_common(1)[0][0] for name, each in counts.items()}
 
