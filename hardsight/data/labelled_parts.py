@@ -118,7 +118,7 @@ class Layout(NamedTuple):
 
     @classmethod
     def of(cls, samples: "Samples") -> "Layout":
-        """Return the layout of parts.
+        """Return the layout of parts; :attr:`Samples.layout` keeps it.
 
         Raises:
             ValueError: the rows of these samples are no parts, or have features of their own.

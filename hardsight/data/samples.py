@@ -14,7 +14,7 @@ from hardsight.data.sparse import is_sparse, row_bytes
 from hardsight.errors import InputError
 
 if TYPE_CHECKING:
-    from hardsight.data.labelled_parts import Parts
+    from hardsight.data.labelled_parts import Layout, Parts
 
 Kind = Literal["table", "array", "text", "image", "items", "ids"]
 
@@ -186,6 +186,17 @@ class Samples:
     def whole(self) -> "Samples | None":
         """The samples whose features all of their parts share, if rows are such parts; see :class:`Parts`."""
         return None if self.parts is None else self.parts.whole
+
+    @cached_property
+    def layout(self) -> "Layout":
+        """Where parts that share the features of their samples are in a matrix of samples and names.
+
+        Raises:
+            ValueError: the rows of these samples are no parts, or have features of their own.
+        """
+        from hardsight.data.labelled_parts import Layout
+
+        return Layout.of(self)
 
     @cached_property
     def matrix(self) -> np.ndarray:

@@ -7,7 +7,6 @@ import numpy as np
 from hardsight.copies.chance import equal_by_chance
 from hardsight.copies.sets import CopySets, add_near_copies, find_exact_copies, things
 from hardsight.data import Samples
-from hardsight.data.labelled_parts import Layout
 from hardsight.resampling.plan import block_codes
 from hardsight.validation import format_option
 
@@ -64,13 +63,13 @@ def find_blocks(samples: Samples, duplicates: str) -> Blocks:
 
 def _find_of_whole(samples: Samples, duplicates: str) -> Blocks:
     """Return the blocks of parts that share their sample's features; copies are parts of one name."""
-    layout = Layout.of(samples)
-    found = find_blocks(layout.whole, duplicates)
+    layout = samples.layout
+    blocks = find_blocks(layout.whole, duplicates)
     copy_set = None
-    if found.copy_set is not None:
-        of_sample = found.copy_set[layout.row]
+    if blocks.copy_set is not None:
+        of_sample = blocks.copy_set[layout.row]
         copy_set = np.where(of_sample >= 0, of_sample * len(layout.names) + layout.column, -1)
-    return found._replace(codes=found.codes[layout.row], copy_set=copy_set)
+    return blocks._replace(codes=blocks.codes[layout.row], copy_set=copy_set)
 
 
 def _without_copies(samples: Samples, duplicates: str, notices: list[str]) -> Blocks:

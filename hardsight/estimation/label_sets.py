@@ -17,7 +17,6 @@ from hardsight.attribution.label_noise import LabelPosterior, class_prior
 from hardsight.attribution.neighbours import Neighbours
 from hardsight.attribution.oddity import Oddity
 from hardsight.data import Samples
-from hardsight.data.labelled_parts import Layout
 from hardsight.difficulty.actions import describe_trust
 from hardsight.difficulty.columns import FIELDS
 from hardsight.difficulty.result import Difficulty
@@ -45,7 +44,7 @@ def read_features_of_whole(samples: Samples, blocks: np.ndarray, seed: int) -> L
         blocks: of the parts, ``(part,)``.
         seed: of the run.
     """
-    layout = Layout.of(samples)
+    layout = samples.layout
     codes = np.unique(blocks[layout.first], return_inverse=True)[1].reshape(-1)
     features = read_features(layout.whole.matrix, None, codes, seed)
     neighbours, oddity = features.neighbours, features.oddity
@@ -61,7 +60,7 @@ def read_features_of_whole(samples: Samples, blocks: np.ndarray, seed: int) -> L
 
 def assemble_label_sets(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
     """Build the result of :func:`hardsight.measure` for samples with several labels: one row per sample and label."""
-    layout = Layout.of(job.samples)
+    layout = job.samples.layout
     adjusted, info = measure_adjusted(job, result)
     run = replace(run_info(job, result, labels), adjusted=info)
     groups = [np.flatnonzero(layout.column == column) for column in range(len(layout.names))]

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from hardsight.data import Samples
-from hardsight.data.labelled_parts import Layout
 from hardsight.estimation.paired_losses import is_significant
 from hardsight.resampling.plan import split_seed
 from hardsight.resampling.splitters import KFold
@@ -36,7 +35,7 @@ def read_other_labels(log_prob: Float64[Tensor, "part 2"], samples: Samples) -> 
         log_prob: held-out log-probabilities of models.
         samples: the parts; their groups stay together.
     """
-    layout = Layout.of(samples)
+    layout = samples.layout
     if len(layout.names) < 2 or samples.groups is None:
         return log_prob
     known = layout.part >= 0

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hardsight.data import Samples
-from hardsight.data.labelled_parts import Layout
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
 from hardsight.learners.forest_oob import ForestOOB
@@ -132,7 +131,7 @@ def draw_rounds(splitter: Splitter, samples: Samples, blocks: np.ndarray, seed: 
     stream = split_seed(seed)
     if samples.whole is None:
         return splitter.split(None if samples.classes is None else samples.labels, blocks, stream)
-    layout = Layout.of(samples)
+    layout = samples.layout
     rounds = splitter.split(layout.whole.labels, blocks[layout.first], stream)
     return [Round(each.fold[layout.row], each.n_models) for each in rounds]
 
@@ -158,7 +157,7 @@ def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None,
 
 def _find_small_labels(samples: Samples, plan: Plan) -> tuple[np.ndarray | None, list[str]]:
     """Return the parts of labels that too few samples have, or too few have not, ``(part,)``, and a notice."""
-    layout = Layout.of(samples)
+    layout = samples.layout
     small, named = np.zeros(len(samples), dtype=bool), list[str]()
     for column, name in enumerate(layout.names):
         parts = np.flatnonzero(layout.column == column)

@@ -47,20 +47,6 @@ def _plan_of_samples(plan: Plan, layout: Layout) -> Plan:
     return replace(plan, rounds=rounds, blocks=plan.blocks[layout.first])
 
 
-class _Task(NamedTuple):
-    layout: Layout
-    plan: Plan  # of the samples, all repeats
-
-
-def _task_of(samples: Samples, plan: Plan) -> _Task:
-    key = ("several labels", samples)
-    if key not in plan.cache:
-        layout = Layout.of(samples)
-        plan.cache[key] = _Task(layout, _plan_of_samples(plan, layout))
-    task: _Task = plan.cache[key]
-    return task._replace(plan=replace(task.plan.select(plan.repeat_indices, plan.model_range), in_sample=plan.in_sample))
-
-
 class NetworkOfLabels(LearnerWrapper):
     """A network with one sigmoid output per label: the loss of a sample is the mean of those of its labels.
 
@@ -89,11 +75,12 @@ class NetworkOfLabels(LearnerWrapper):
 
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
-        layout, own = _task_of(samples, plan)
+        layout = samples.layout
         key = ("targets", samples)
         if key not in plan.cache:
             plan.cache[key] = _weights_of_labels(samples, layout)
-        for each in self.network.fit_predict_targets(layout.whole, own, on_progress, plan.cache[key]):
+        plan_of_samples, targets = _plan_of_samples(plan, layout), plan.cache[key]
+        for each in self.network.fit_predict_targets(layout.whole, plan_of_samples, on_progress, targets):
             rows, values = _parts_of(layout, each.rows.numpy(), each.values)
             yield each._replace(rows=rows, values=values)
 
@@ -126,11 +113,11 @@ class EstimatorOfLabels(LearnerWrapper):
 
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
-        layout, own = _task_of(samples, plan)
+        layout = samples.layout
         features = features_of(layout.whole, self.model.estimator, numbers=self.model.numbers)
         labels = samples.labels[layout.part]
         with threadpool_limits(1):
-            for member in own.members():
+            for member in _plan_of_samples(plan, layout).members():
                 where = f"member {member.fold} of round {member.round}"
                 estimator = set_seeds(clone(self.model.estimator, safe=False), member.seed)
                 fit = partial(estimator.fit, select_rows(features, member.train), labels[member.train])
@@ -189,13 +176,12 @@ class LabelsApart(LearnerWrapper):
 
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
-        layout, held_out = _task_of(samples, plan).layout, dict[int, list[Predictions]]()
+        layout, held_out = samples.layout, dict[int, list[Predictions]]()
         for label in range(layout.part.shape[1]):
             # Made anew for every part of the plan: all at once would hold the features as often as there are labels.
             task = _LabelTask.of(samples, plan, layout, label)
-            own = replace(task.plan.select(plan.repeat_indices), in_sample=plan.in_sample)
-            trained = own.rounds == [] or own.n_models
-            for each in self.learner.fit_predict(task.samples, own, on_progress) if trained else ():
+            trained = not task.plan.rounds or task.plan.n_models
+            for each in self.learner.fit_predict(task.samples, task.plan, on_progress) if trained else ():
                 of_parts = each._replace(rows=task.parts[each.rows])
                 if each.in_sample:
                     yield of_parts

@@ -8,7 +8,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 import hardsight as hs
-from hardsight.data.labelled_parts import Layout
 from hardsight.estimation.other_labels import predict_from_others
 from hardsight.learners.label_sets import EstimatorOfLabels, LabelsApart, NetworkOfLabels
 from hardsight.learners.registry import choose
@@ -110,7 +109,7 @@ def test_a_network_of_one_known_label_per_sample_is_trained_on_that_label_alone(
 
 def test_samples_are_never_split():
     X, Y, _ = make_data(40)
-    layout = Layout.of(hs.Samples.of(X, Y))
+    layout = hs.Samples.of(X, Y).layout
     assert layout.part.shape == Y.shape
     assert (layout.row == np.repeat(np.arange(40), 3)).all()
 
