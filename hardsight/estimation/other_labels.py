@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.estimation.paired_losses import is_significant
+from hardsight.learners.label_sets import no_and_yes
 from hardsight.resampling.plan import split_seed
 from hardsight.resampling.splitters import KFold
 
@@ -38,25 +39,24 @@ def read_other_labels(log_prob: Float64[Tensor, "part 2"], samples: Samples) -> 
     layout = samples.layout
     if len(layout.names) < 2 or samples.groups is None:
         return log_prob
-    known = layout.part >= 0
-    log_odds = np.where(known, (log_prob[:, 1] - log_prob[:, 0]).numpy()[layout.part], 0.0)
-    given = np.where(known, 2.0 * samples.labels[layout.part] - 1, 0.0)
+    present = layout.part >= 0
+    log_odds = np.where(present, (log_prob[:, 1] - log_prob[:, 0]).numpy()[layout.part], 0.0)
+    signs = np.where(present, 2.0 * samples.labels[layout.part] - 1, 0.0)
     blocks = samples.groups[layout.first]
-    predicted = predict_from_others(log_odds, given, blocks)
+    predicted = predict_from_others(log_odds, signs, blocks)
     combined = log_prob.clone()
     for column in range(len(layout.names)):
-        rows = np.flatnonzero(known[:, column])
+        rows = np.flatnonzero(present[:, column])
         parts = torch.from_numpy(layout.part[rows, column])
-        logits = torch.from_numpy(predicted[rows, column])
-        both = torch.stack([torch.nn.functional.logsigmoid(-logits), torch.nn.functional.logsigmoid(logits)], 1)
+        both = no_and_yes(torch.from_numpy(predicted[rows, column]))
         label = torch.from_numpy(samples.labels)[parts][:, None]
         gain = (both.gather(1, label) - log_prob[parts].gather(1, label)).squeeze(1).numpy()
-        if is_significant(gain, np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)):
+        if is_significant(gain, blocks[rows]):
             combined[parts] = both
     return combined
 
 
-def predict_from_others(log_odds: np.ndarray, given: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+def predict_from_others(log_odds: np.ndarray, signs: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """Return held-out log-odds of having each label, ``(sample, label)``.
 
     A logistic regression per label and fold reads the held-out log-odds of this label and of others, and the others as
@@ -64,7 +64,7 @@ def predict_from_others(log_odds: np.ndarray, given: np.ndarray, blocks: np.ndar
 
     Args:
         log_odds: held-out log-odds of having each label, ``(sample, label)``; 0 if it is unknown.
-        given: 1 if a sample has the label, -1 if not, 0 if that is not known, ``(sample, label)``.
+        signs: 1 if a sample has the label, -1 if not, 0 if that is not known, ``(sample, label)``.
         blocks: codes of the samples that must stay together, ``(sample,)``.
     """
     log_odds = np.clip(log_odds, -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
@@ -72,25 +72,25 @@ def predict_from_others(log_odds: np.ndarray, given: np.ndarray, blocks: np.ndar
     folds = min(FOLDS, int(codes.max()) + 1)
     predicted = log_odds.copy()
     with threadpool_limits(1):
-        for label in range(given.shape[1]):
-            known = np.flatnonzero(given[:, label])
-            features = _features(log_odds, given, label)
-            y = given[:, label] > 0
+        for label in range(signs.shape[1]):
+            present = np.flatnonzero(signs[:, label])
+            features = _features(log_odds, signs, label)
+            y = signs[:, label] > 0
             [(fold, _)] = KFold(folds, 2).split(y.astype(np.int64), codes, split_seed(_SEED))[:1]
             for k in range(folds):
-                train, held_out = known[fold[known] != k], known[fold[known] == k]
+                train, held_out = present[fold[present] != k], present[fold[present] == k]
                 if len(held_out) and 0 < y[train].sum() < len(train):
                     model = LogisticRegression(C=_C, max_iter=200).fit(features[train], y[train])
                     predicted[held_out, label] = model.decision_function(features[held_out])
     return predicted
 
 
-def _features(log_odds: np.ndarray, given: np.ndarray, label: int) -> np.ndarray:
+def _features(log_odds: np.ndarray, signs: np.ndarray, label: int) -> np.ndarray:
     """Return what a label is predicted from, ``(sample, feature)``."""
-    others = np.delete(np.arange(given.shape[1]), label)
+    others = np.delete(np.arange(signs.shape[1]), label)
     if len(others) > MAX_OTHERS:
         # What is left of the label after its own prediction shows on which others it depends.
-        left = given[:, label] - np.tanh(log_odds[:, label] / 2)
-        dependence = np.abs((given[:, others] * left[:, None]).mean(0))
+        left = signs[:, label] - np.tanh(log_odds[:, label] / 2)
+        dependence = np.abs((signs[:, others] * left[:, None]).mean(0))
         others = np.sort(others[np.argsort(-dependence, kind="stable")[:MAX_OTHERS]])
-    return np.concatenate([log_odds[:, [label]], log_odds[:, others], given[:, others]], axis=1)
+    return np.concatenate([log_odds[:, [label]], log_odds[:, others], signs[:, others]], axis=1)

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from hardsight.data import Samples
 from hardsight.data.from_label_sets import NO, YES
@@ -36,9 +38,13 @@ def _parts_of(layout: Layout, rows: np.ndarray, logits: Tensor) -> tuple[Tensor,
         logits: of having each label, ``(row, label)``.
     """
     part = torch.from_numpy(layout.part[rows])
-    known = part >= 0
-    of_part = logits[known].double()
-    return part[known], torch.stack([torch.nn.functional.logsigmoid(each) for each in (-of_part, of_part)], 1)
+    present = part >= 0
+    return part[present], no_and_yes(logits[present].double())
+
+
+def no_and_yes(logits: Float64[Tensor, " row"]) -> Float64[Tensor, "row 2"]:
+    """Return the log-probabilities of not having a label and of having it, from the log-odds of having it."""
+    return torch.stack([logsigmoid(-logits), logsigmoid(logits)], 1)
 
 
 def _plan_of_samples(plan: Plan, layout: Layout) -> Plan:
@@ -87,11 +93,11 @@ class NetworkOfLabels(LearnerWrapper):
 
 def _weights_of_labels(samples: Samples, layout: Layout) -> np.ndarray:
     """Return the weights of having each label, then of not having it, ``(sample, 2 · label)`` float32."""
-    known = layout.part >= 0
-    weight = known.astype(np.float32)
+    present = layout.part >= 0
+    weight = present.astype(np.float32)
     if samples.weights is not None:
-        weight[known] = (samples.weights / samples.weights.mean())[layout.part[known]]
-    label = np.where(known, samples.labels[layout.part], 0)
+        weight[present] = (samples.weights / samples.weights.mean())[layout.part[present]]
+    label = np.where(present, samples.labels[layout.part], 0)
     return np.concatenate([weight * label, weight * (1 - label)], axis=1).astype(np.float32)
 
 
@@ -206,25 +212,27 @@ class _LabelTask(NamedTuple):
 
     @classmethod
     def of(cls, samples: Samples, plan: Plan, layout: Layout, label: int) -> "_LabelTask":
-        known = np.flatnonzero(layout.part[:, label] >= 0)
-        parts = layout.part[known, label]
-        whole = layout.whole if len(known) == len(layout.whole) else layout.whole.take(known)
-        # Computed once for all labels, and copied only where some are not known.
-        numbers = layout.whole.matrix if whole.kind in ("table", "array") and not whole.sparse else whole.embedding
-        own = replace(
-            whole,
-            labels=samples.labels[parts],
-            classes=(NO, YES),
-            weights=None if samples.weights is None else samples.weights[parts],
-            embedding=numbers if numbers is None or whole is layout.whole or numbers is whole.embedding else numbers[known],
-        )
+        present = np.flatnonzero(layout.part[:, label] >= 0)
+        parts, whole = layout.part[present, label], layout.whole
+        if whole.kind in ("table", "array") and not whole.sparse:
+            # Computed once for all labels.
+            whole = replace(whole, embedding=whole.matrix)
+        if len(present) < len(whole):
+            whole = whole.take(present)
+        labels = samples.labels[parts]
+        weights = None if samples.weights is None else samples.weights[parts]
         rounds, constant = [], list[Predictions]()
         for index, each in enumerate(plan.rounds):
-            fold, n_models, predictions = _without_constant(each.fold[parts], each.n_models, own.labels, parts, index)
+            fold, n_models, predictions = _without_constant(each.fold[parts], each.n_models, labels, parts, index)
             rounds.append(Round(fold, n_models))
             constant += predictions
         blocks = np.unique(plan.blocks[parts], return_inverse=True)[1].reshape(-1)
-        return cls(own, replace(plan, rounds=rounds, blocks=blocks, cache={}), torch.from_numpy(parts), constant)
+        return cls(
+            replace(whole, labels=labels, classes=(NO, YES), weights=weights),
+            replace(plan, rounds=rounds, blocks=blocks, cache={}),
+            torch.from_numpy(parts),
+            constant,
+        )
 
 
 def _without_constant(
@@ -232,17 +240,17 @@ def _without_constant(
 ) -> tuple[np.ndarray, int, list[Predictions]]:
     """Return a round without the models whose training samples are of one class, and the predictions of these."""
     number, predictions = np.full(n_models, -1), list[Predictions]()
-    kept = 0
+    n_trained = 0
     for model in range(n_models):
         train, held_out = labels[fold != model], np.flatnonzero(fold == model)
         if len(np.unique(train)) == 2:
-            number[model], kept = kept, kept + 1
+            number[model], n_trained = n_trained, n_trained + 1
             continue
         other = -np.log(len(train) + 2)
         log_prob = np.full((len(held_out), 2), other)
         log_prob[:, int(train[0]) if len(train) else 0] = np.log1p(-np.exp(other))
         predictions.append(Predictions(torch.from_numpy(parts[held_out]), torch.from_numpy(log_prob), repeat))
-    return np.where(fold >= 0, number[fold], -1).astype(np.int32), kept, predictions
+    return np.where(fold >= 0, number[fold], -1).astype(np.int32), n_trained, predictions
 
 
 def learn_labels(learner: Learner, samples: Samples, *, by_name: bool) -> Learner:

@@ -125,11 +125,11 @@ def test_rare_labels_are_not_judged():
 def test_other_labels_are_evidence():
     rng = np.random.default_rng(0)
     first = rng.integers(2, size=400)
-    given = np.stack([first, first], 1) * 2.0 - 1
-    predicted = predict_from_others(np.zeros((400, 2)), given, np.arange(400))
-    assert (np.sign(predicted) == given).all()
+    signs = np.stack([first, first], 1) * 2.0 - 1
+    predicted = predict_from_others(np.zeros((400, 2)), signs, np.arange(400))
+    assert (np.sign(predicted) == signs).all()
     # Its own label is not read: another first label changes no prediction of it in its own fold.
-    changed = given.copy()
+    changed = signs.copy()
     changed[0, 0] *= -1
     again = predict_from_others(np.zeros((400, 2)), changed, np.arange(400))
     assert np.sign(again[0, 0]) == np.sign(predicted[0, 0])
@@ -182,10 +182,10 @@ def test_a_rare_label_stops_no_suggestions_for_others():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 3))
     right = np.column_stack([X[:, :2] > 0, np.arange(120) == 5]).astype(int)
-    given = right.copy()
+    flipped = right.copy()
     rows = np.argsort(-np.abs(X[:, 0]))[:6]
-    given[rows, 0] = 1 - right[rows, 0]
-    Y = pd.DataFrame(given, columns=["warm", "large", "rare"])
+    flipped[rows, 0] = 1 - right[rows, 0]
+    Y = pd.DataFrame(flipped, columns=["warm", "large", "rare"])
     d = hs.measure(X, Y, learner="logistic", folds=3, repeats=2, refine=False)
     suggested = set(d.suggestions().index)
     assert suggested >= {f"{row}/warm" for row in rows}
