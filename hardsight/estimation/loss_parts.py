@@ -55,7 +55,8 @@ def with_loss_parts(samples: Samples, parts: Any, kind: str, learner: Any) -> Sa
 def _by_sample(samples: Samples, parts: Any) -> list[Any]:
     ids = samples.ids.tolist()
     if isinstance(parts, Mapping):
-        missing, unknown = [i for i in ids if i not in parts], [i for i in parts if i not in set(ids)]
+        of_samples = set(ids)
+        missing, unknown = [i for i in ids if i not in parts], [i for i in parts if i not in of_samples]
         if missing or unknown:
             what = f"{join_examples(missing, 3)} missing" if missing else f"{join_examples(unknown, 3)} unknown"
             raise InputError(f"parts must have one entry per sample, by id: {what}")

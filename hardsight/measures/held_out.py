@@ -133,8 +133,9 @@ class HeldOut:
     def take(self, rows: Int64[Tensor, " row"]) -> "HeldOut":
         """Return the views of some samples, in that order, without the sums of their parts."""
         taken = HeldOut(self.labels[rows], self.classes, self.in_sample, loss_only=self.loss_only)
+        state = self.state()
         for name, values in taken.state().items():
-            values.copy_(self.state()[name][rows])
+            values.copy_(state[name][rows])
         return taken
 
     def merge(self, other: "HeldOut") -> None:

@@ -30,15 +30,15 @@ def fit_symmetric_model(evidence: Evidence) -> LabelModel:
     Args:
         evidence: of two classes, without neighbours and witnesses.
     """
-    rows = torch.arange(len(evidence.label))
+    rows, log_odds = torch.arange(len(evidence.label)), _log_odds(evidence)
     if len(rows) > DEFAULT_CONFIG.max_rows:
         # At even steps from the likeliest label to the least likely one.
-        order = _log_odds(evidence).argsort(stable=True)
+        order = log_odds.argsort(stable=True)
         rows = order[torch.arange(DEFAULT_CONFIG.max_rows) * len(rows) // DEFAULT_CONFIG.max_rows]
     fitter = LabelModelFitter(evidence.label_evidence(rows), evidence.label[rows], evidence.prior)
     if not fitter.is_informative():
         return fitter.noise_free_model()
-    log_mass = log_posterior(_log_odds(evidence)[rows].numpy())
+    log_mass = log_posterior(log_odds[rows].numpy())
     relative = np.exp(log_mass - log_mass.max())
     models = [
         (float(relative[i, j]), _model(float(_FLIP_RATES[i]), float(np.exp(_LOG_SCALES[j]))))

@@ -23,8 +23,8 @@ class PartRows:
     def __init__(self, parts: Parts) -> None:
         self.sample, self.kind = parts.sample, parts.kind
         # Position of each row among the parts of its sample, and the number of these.
-        self.position = pd.Series(self.sample).groupby(self.sample).cumcount().to_numpy()
-        self.size = pd.Series(self.sample).groupby(self.sample).transform("size").to_numpy()
+        by_sample = pd.Series(self.sample).groupby(self.sample)
+        self.position, self.size = by_sample.cumcount().to_numpy(), by_sample.transform("size").to_numpy()
 
     def samples_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the samples of some rows, each once, in the order of their first parts."""
