@@ -136,6 +136,11 @@ class Layout(NamedTuple):
         return cls(whole, row, column, part, first, parts.names.tolist())
 
 
+def texts_of_parts(samples: "Samples | None") -> np.ndarray | None:
+    """Return the piece of text that each part is, ``(part,)``; None if the rows are no parts, or parts have no text."""
+    return None if samples is None or samples.parts is None else samples.parts.text
+
+
 def as_parts(samples: "Samples", parts: Parts) -> "Samples":
     """Return samples whose rows are parts: each has the id of its part, and parts of one sample are never split.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from hardsight.data.labelled_parts import texts_of_parts
 from hardsight.data.tokens.schemes import OUTSIDE, Span, find_scheme, find_spans, is_continued, is_valid_step
 from hardsight.errors import InputError
 
@@ -65,8 +66,7 @@ class _SpanTable:
             raise InputError("these tags spell no spans: they need prefixes, such as B-PER and I-PER, and O")
 
     def make(self) -> pd.DataFrame:
-        parts = None if self.d.samples is None else self.d.samples.parts
-        texts = None if parts is None else parts.text
+        texts = texts_of_parts(self.d.samples)
         rows = [row for sentence in self.sentences for row in self._rows_of(sentence, texts)]
         names = ["sample", "start", "end", "text", "label", "suggested", "suggested_start", "suggested_end", "p_wrong"]
         table = pd.DataFrame(rows, columns=names).sort_values("p_wrong", ascending=False, kind="stable", ignore_index=True)
@@ -123,14 +123,14 @@ class _SpanTable:
         posterior, steps = self.posterior[rows], self._steps
         inner = steps[:-1, :-1]
         forward, backward, scale = np.empty_like(posterior), np.empty_like(posterior), np.empty(len(rows))
-        for at in range(len(rows)):
-            before = steps[-1, :-1] if at == 0 else forward[at - 1] @ inner
-            forward[at] = before * posterior[at]
-            scale[at] = max(forward[at].sum(), _TINY)
-            forward[at] /= scale[at]
+        for token in range(len(rows)):
+            before = steps[-1, :-1] if token == 0 else forward[token - 1] @ inner
+            forward[token] = before * posterior[token]
+            scale[token] = max(forward[token].sum(), _TINY)
+            forward[token] /= scale[token]
         backward[-1] = steps[:-1, -1]
-        for at in range(len(rows) - 1, 0, -1):
-            backward[at - 1] = inner @ (posterior[at] * backward[at]) / scale[at]
+        for token in range(len(rows) - 1, 0, -1):
+            backward[token - 1] = inner @ (posterior[token] * backward[token]) / scale[token]
         return _Sentence(rows, posterior, forward, backward, scale)
 
     def _likeliest_tags(self, chain: _Sentence) -> np.ndarray:
@@ -146,8 +146,8 @@ class _SpanTable:
         else:
             value = chain.forward[first - 1] @ (steps[:-1, tags[first]] * ~self._continues[:-1, tags[first]])
         value *= posterior[first, tags[first]] / chain.scale[first]
-        for before, at in pairwise(range(first, last + 1)):
-            value *= steps[tags[before], tags[at]] * posterior[at, tags[at]] / chain.scale[at]
+        for before, token in pairwise(range(first, last + 1)):
+            value *= steps[tags[before], tags[token]] * posterior[token, tags[token]] / chain.scale[token]
         if last + 1 == len(tags):
             after = steps[tags[last], -1]
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hardsight.data.labelled_parts import texts_of_parts
 from hardsight.errors import InputError
 from hardsight.io.atomic import as_path, atomic_write
 from hardsight.io.csv_cells import format_csv, format_rows
@@ -69,9 +70,9 @@ def rank(d: "Difficulty") -> np.ndarray:
 
 def _format_blocks(d: "Difficulty", reasons: list[str]) -> Iterator[str]:
     table = d.table
-    parts = None if d.samples is None else d.samples.parts
-    if parts is not None and parts.text is not None:
-        table["text"] = parts.text
+    words = texts_of_parts(d.samples)
+    if words is not None:
+        table["text"] = words
     table = table[[name for name in COLUMNS if name in table]]
     yield format_csv(("id", *table, "reason"), ())
     order = rank(d)
@@ -103,7 +104,8 @@ def _format_cell(value: Any, digits: int = _DIGITS) -> str:
 
 
 def _is_ascii(d: "Difficulty", reasons: list[str]) -> bool:
-    parts = None if d.samples is None else d.samples.parts
-    words = () if parts is None or parts.text is None else parts.text
-    texts = chain(d.ids.tolist() if d.ids.dtype.kind in "UO" else (), words, d.classes or (), reasons)
+    words = texts_of_parts(d.samples)
+    texts = chain(
+        d.ids.tolist() if d.ids.dtype.kind in "UO" else (), () if words is None else words, d.classes or (), reasons
+    )
     return all(str(text).isascii() for text in texts)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hardsight.data.labelled_parts import texts_of_parts
 from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import format_chance, format_class, format_line, format_number, format_value
@@ -50,11 +51,6 @@ class ListedSample(NamedTuple):
     n_wrong: float  # expected number of wrong labels; NaN if it is unknown
     p_any_wrong: str  # the probability that one is wrong; empty if it is unknown
     shown: ShownSample  # around the part with the likeliest wrong label, or the largest error
-
-
-def texts_of_parts(samples: Samples | None) -> np.ndarray | None:
-    """Return the piece of text that each part is, ``(part,)``; None if the rows are no parts, or parts have no text."""
-    return None if samples is None or samples.parts is None else samples.parts.text
 
 
 class PartsView:

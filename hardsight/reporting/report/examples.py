@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from hardsight.data.labelled_parts import texts_of_parts
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import describe_row
 from hardsight.difficulty.actions import RELABEL, describe_action
@@ -23,7 +24,7 @@ from hardsight.reporting.formatting import (
 )
 from hardsight.reporting.nouns import class_names
 from hardsight.reporting.outlier_values import describe_missing, describe_number, find_rare, is_numeric, usual_range
-from hardsight.reporting.parts import PartsView, ShownSample, texts_of_parts
+from hardsight.reporting.parts import PartsView, ShownSample
 from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.ledger_bar import Bar, ledger_bars
 from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from hardsight import __version__
 from hardsight.attribution.names import FACTORS, TOO_FEW, causes_in
+from hardsight.data.labelled_parts import texts_of_parts
 from hardsight.data.samples import Samples
 from hardsight.difficulty.actions import is_relabelling_advised
 from hardsight.difficulty.decisions import result_digest
@@ -24,7 +25,6 @@ from hardsight.reporting.html import content_policy, embed_json, read_asset, tem
 from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.packing import PackedArrays, compact_codes
 from hardsight.reporting.page_columns import describe_columns, pack_columns
-from hardsight.reporting.parts import texts_of_parts
 from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.examples import align_samples, has_texts_of_parts
 from hardsight.reporting.report.page import subject
