@@ -168,10 +168,9 @@ def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
     """Build the result of :func:`hardsight.measure`."""
     samples = job.samples
     adjusted, info = measure_adjusted(job, result)
-    run = replace(run_info(job, result, labels), adjusted=info)
     return assemble(
         result.held_out,
-        run,
+        run_info(job, result, labels, info),
         samples.ids,
         samples.classes,
         loss=job.loss,
@@ -191,8 +190,8 @@ def measure_adjusted(job: Job, result: RunResult) -> tuple[np.ndarray | None, Ad
     return second.error, AdjustedInfo(gain=to_json(second.gain), gain_se=to_json(second.gain_se), why=second.reason)
 
 
-def run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
-    """Return the record of a run, without what is estimated of the labels."""
+def run_info(job: Job, result: RunResult, labels: TrueLabels, adjusted: AdjustedInfo) -> RunInfo:
+    """Return the record of a run, without the label model and the trust in the ledger."""
     samples, learner = job.samples, job.learner
     ended_early = result.repeats < job.plan.repeats
     end = f", ended after {result.repeats}: {result.stop_reason}" if ended_early else ""
@@ -214,6 +213,7 @@ def run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
         task="loss" if samples.loss_only else None,
         calibration=None if job.calibration is None else job.calibration._asdict(),
         training_length=None if job.length_search is None else job.length_search.to_json(),
+        adjusted=adjusted,
         refined=labels.refined,
         witnesses=labels.witnesses,
     )

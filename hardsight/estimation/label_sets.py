@@ -62,20 +62,20 @@ def assemble_label_sets(job: Job, result: RunResult, labels: TrueLabels) -> Diff
     """Build the result of :func:`hardsight.measure` for samples with several labels: one row per sample and label."""
     layout = job.samples.layout
     adjusted, info = measure_adjusted(job, result)
-    run = replace(run_info(job, result, labels), adjusted=info)
+    run = run_info(job, result, labels, info)
     groups = [np.flatnonzero(layout.column == column) for column in range(len(layout.names))]
     parts = []
     for rows in groups:
-        own = job.samples.take(rows)
+        samples = job.samples.take(rows)
         parts.append(
             assemble(
                 result.held_out.take(torch.from_numpy(rows)),
                 replace(run, notices=()),
-                own.ids,
-                own.classes,
+                samples.ids,
+                samples.classes,
                 loss=job.loss,
-                labels=_take_info(labels.info, rows, own),
-                samples=own,
+                labels=_take_info(labels.info, rows, samples),
+                samples=samples,
                 adjusted=None if adjusted is None else adjusted[rows],
                 copy_set=None if job.copy_set is None else job.copy_set[rows],
                 attribute=job.request.estimate.ledger is not False,
@@ -87,7 +87,12 @@ def assemble_label_sets(job: Job, result: RunResult, labels: TrueLabels) -> Diff
 
 
 def _take_info(info: LabelInfo, rows: np.ndarray, samples: Samples) -> LabelInfo:
-    """Return what is known of the parts of one label."""
+    """Return what the attribution of errors reads of the parts of one label.
+
+    Args:
+        rows: the parts.
+        samples: these parts.
+    """
     neighbours, oddity, posterior = info.neighbours, info.oddity, info.posterior
     return LabelInfo(
         neighbours=None if neighbours is None else Neighbours(*(values[rows] for values in neighbours)),

@@ -196,12 +196,11 @@ def _draw_samples(samples: Samples, blocks: np.ndarray, seed: int) -> tuple[Samp
     return samples.take(rows), np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
 
 
-def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator, most: int | None = None) -> np.ndarray:
-    """Draw about ``MAX_SAMPLES`` samples, or ``most``, in whole blocks, each class in proportion; return their rows.
+def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator, most: int) -> np.ndarray:
+    """Draw about ``most`` samples in whole blocks, each class in proportion; return their rows, ascending.
 
     ``FOLDS`` blocks of every class are drawn, or all that it has, even if that makes more samples.
     """
-    most = MAX_SAMPLES if most is None else most
     strata = np.zeros(len(samples), dtype=np.int64) if samples.regression else samples.labels
     stratum, block = np.unique(np.stack([strata, blocks]), axis=1)
     order = np.lexsort((rng.random(len(block)), stratum))

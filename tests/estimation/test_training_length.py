@@ -177,7 +177,7 @@ def test_some_samples_of_many(monkeypatch):
     groups = rng.integers(0, 1000, 3000)
     samples = Samples.of(rng.normal(size=(3000, 2)), y, groups=groups)
     units = block_codes(3000, samples.groups)
-    at = search.subsample(samples, units, np.random.default_rng(1))
+    at = search.subsample(samples, units, np.random.default_rng(1), search.MAX_SAMPLES)
     assert 180 <= len(at) <= 230
     assert (np.diff(at) > 0).all()
     outside = np.setdiff1d(np.arange(3000), at)
@@ -186,7 +186,7 @@ def test_some_samples_of_many(monkeypatch):
         assert len(set(units[at][y[at] == c])) >= 5
     shares = np.bincount(y[at], minlength=4) / len(at)
     assert shares[:2] == pytest.approx([0.6, 0.3], abs=0.1)
-    other = search.subsample(samples, units, np.random.default_rng(2))
+    other = search.subsample(samples, units, np.random.default_rng(2), search.MAX_SAMPLES)
     assert not np.array_equal(at, other)
 
 
@@ -194,7 +194,7 @@ def test_small_classes_are_kept_whole(monkeypatch):
     monkeypatch.setattr(search, "MAX_SAMPLES", 100)
     y = np.r_[np.zeros(2000), [1, 1, 1], np.full(40, 2)].astype(np.int64)
     samples = Samples.of(np.arange(2043.0)[:, None], y)
-    at = search.subsample(samples, np.arange(2043), np.random.default_rng(0))
+    at = search.subsample(samples, np.arange(2043), np.random.default_rng(0), search.MAX_SAMPLES)
     counts = np.bincount(y[at])
     assert len(at) == 100
     assert counts[1] == 3
@@ -210,7 +210,7 @@ def test_small_classes_are_kept_whole(monkeypatch):
 def test_numbers_are_drawn_without_classes(monkeypatch):
     monkeypatch.setattr(search, "MAX_SAMPLES", 50)
     samples = Samples.of(X, np.linspace(0, 1, len(X)), task="regression")
-    at = search.subsample(samples, np.arange(len(X)) // 3, np.random.default_rng(0))
+    at = search.subsample(samples, np.arange(len(X)) // 3, np.random.default_rng(0), search.MAX_SAMPLES)
     assert 48 <= len(at) <= 50
     assert all(np.isin(3 * (i // 3), at) for i in at)
 
