@@ -116,8 +116,8 @@ def forecast_decisions(d: "Difficulty", decisions: Decisions) -> Forecast:
     }
     index = pd.Index(list(d.classes), dtype=object, name="class")
     too_few = 0 if d.cause is None else int((d.cause[relabelled] == TOO_FEW).sum())
-    new_codes = np.where(np.isin(np.arange(len(d)), dropped), -1, d.labels)
-    new_codes[relabelled] = new
+    new_codes = d.labels.copy()
+    new_codes[dropped], new_codes[relabelled] = -1, new
     changes = _sum_changes(d, new_codes, np.concatenate([relabelled, dropped]))
     return Forecast(pd.DataFrame(columns, index=index), d.ledger_trust, too_few, changes)
 
@@ -131,14 +131,14 @@ def _sum_changes(d: "Difficulty", new: np.ndarray, rows: np.ndarray) -> pd.DataF
     """
     assert d.p_wrong is not None
     assert d.p_suggested is not None
-    dropped, known = new[rows] < 0, new[rows] == d.suggested[rows] if d.suggested is not None else False
+    dropped, is_suggested = new[rows] < 0, new[rows] == d.suggested[rows] if d.suggested is not None else False
     right, put_right = 1 - d.p_wrong[rows], d.p_suggested[rows]
     values = {
         "samples": np.ones(len(rows), dtype=np.int64),
-        "put_right": np.where(known, put_right, 0),
-        "spoilt": np.where(known, right, 0),
-        "still_wrong": np.where(known, np.maximum(1 - put_right - right, 0), 0),
-        "unknown": (~dropped & ~known).astype(np.int64),
+        "put_right": np.where(is_suggested, put_right, 0),
+        "spoilt": np.where(is_suggested, right, 0),
+        "still_wrong": np.where(is_suggested, np.maximum(1 - put_right - right, 0), 0),
+        "unknown": (~dropped & ~is_suggested).astype(np.int64),
         "dropped_right": np.where(dropped, right, 0),
     }
     frame = pd.DataFrame({"given": d.labels[rows], "new": new[rows], **values})

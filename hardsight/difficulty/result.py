@@ -175,10 +175,8 @@ class Difficulty:
         """
         if self.cause is None or self.p_wrong is None:
             return None
-        labels, suggested = (
-            class_codes(self, self.labels),
-            None if self.suggested is None else class_codes(self, self.suggested),
-        )
+        labels = class_codes(self, self.labels)
+        suggested = None if self.suggested is None else class_codes(self, self.suggested)
         return recommend(self.cause, self.p_wrong, labels, suggested, self.p_suggested, self.ledger_trust)
 
     @property

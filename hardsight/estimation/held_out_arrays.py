@@ -70,10 +70,10 @@ def in_halves(views: Tensor, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, T
         views: ``(view, row, …)``.
         rows: the rows that each view holds, ``(row,)`` int64.
     """
-    seen = torch.zeros(views.shape[1], dtype=torch.int64)
+    n_views = torch.zeros(views.shape[1], dtype=torch.int64)
     for view, of_view in zip(views, rows, strict=True):
-        half = seen[of_view] % 2
-        seen[of_view] += 1
+        half = n_views[of_view] % 2
+        n_views[of_view] += 1
         for number in (0, 1):
             chosen = of_view[half == number]
             if len(chosen):

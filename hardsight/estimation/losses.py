@@ -20,10 +20,11 @@ from hardsight.estimation.predictions import measure_predictions, read_given_fea
 from hardsight.io.json_values import to_json
 from hardsight.learners.base import as_tensor
 from hardsight.measures.held_out import HeldOut
+from hardsight.measures.losses import Loss
 from hardsight.validation import join_examples
 
 _SHAPE = "(view, sample), NaN where the sample was in training"
-_OWN = "own"
+_OWN: Loss = "own"
 _MARGIN = FACTORS.index("margin")
 # How far a loss may lie below its share of the class, relative to that.
 _ROUNDING = 1e-3
@@ -107,7 +108,7 @@ def measure_losses(
         reason="losses as given",
         splits="as given",
         n_models=len(array),
-        reliability=to_json(moments.reliability("own")),
+        reliability=to_json(moments.reliability(_OWN)),
         part_name=None if labelled_parts is None else kind,
         notices=_notices(array, code, kind),
         task="loss",
@@ -115,7 +116,7 @@ def measure_losses(
     info = LabelInfo()
     if predictions is None and features is not None:
         info = read_given_features(features, None, n, code)
-    d = assemble(moments, run, names, None, loss="own", labels=info, labelled_parts=labelled_parts)
+    d = assemble(moments, run, names, None, loss=_OWN, labels=info, labelled_parts=labelled_parts)
     if predictions is None:
         return d
     _check_shape(predictions, array.shape)

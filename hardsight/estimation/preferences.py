@@ -110,9 +110,9 @@ def restore_order(d: Difficulty, shown: Samples) -> Difficulty:
         d: the result of pairs in random order.
         shown: the pairs with the labels that they were given.
     """
-    given = d.labels
-    # Of each pair, the class of the order that it was given is "chosen".
-    own = np.arange(len(d))[:, None], np.stack([given, 1 - given], axis=1)
+    # Of each pair, the class of its random order is "chosen".
+    chosen = d.labels
+    chosen_and_rejected = np.arange(len(d))[:, None], np.stack([chosen, 1 - chosen], axis=1)
     size = len(d)
     run = replace(d.run, class_sizes=None if d.run.class_sizes is None else [size, 0])
     if d.p_wrong is not None and d.run.class_shares is not None:
@@ -122,9 +122,9 @@ def restore_order(d: Difficulty, shown: Samples) -> Difficulty:
         d,
         labels=shown.labels,
         classes=CLASSES,
-        consensus=None if d.consensus is None else d.consensus[own],
-        predicted=d.predicted ^ given,
-        suggested=None if d.suggested is None else d.suggested ^ given,
+        consensus=None if d.consensus is None else d.consensus[chosen_and_rejected],
+        predicted=d.predicted ^ chosen,
+        suggested=None if d.suggested is None else d.suggested ^ chosen,
         samples=shown,
         run=run,
     )

@@ -133,9 +133,8 @@ def check_name(learner: Any) -> Any:
 
 def _choose_by_name(name: str, samples: Samples) -> tuple[Learner, str]:
     if name == "auto" and samples.sparse and samples.parts is not None and samples.classes is not None:
-        return SklearnModel(
-            SparseSoftmax(), name="sparse softmax"
-        ), "a linear model that reads the sparse features of tokens"
+        learner = SklearnModel(SparseSoftmax(), name="sparse softmax")
+        return learner, "a linear model that reads the sparse features of tokens"
     if name == "auto":
         unit = _UNITS.get(samples.kind, "numbers")
         width = samples.matrix.shape[1]

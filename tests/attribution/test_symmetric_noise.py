@@ -27,15 +27,15 @@ def simulate(rate: float, n: int = 4000, scale: float = 1.0, seed: int = 0) -> t
 
 def test_p_wrong_is_the_mean_over_flip_rates_and_scales() -> None:
     log_odds, label, _ = simulate(0.1, 60)
-    own = np.where(label == 1, log_odds, -log_odds)
+    log_odds_of_label = np.where(label == 1, log_odds, -log_odds)
     rates, scales = np.arange(33) * 0.015, np.exp(np.linspace(np.log(0.2), np.log(60), 70))
     total, mass = np.zeros(60), 0.0
     for rate in rates:
         for scale in scales:
-            right = expit(scale * own)
-            given = (1 - rate) * right + rate * (1 - right)
-            weight = np.prod(given) * np.exp(-0.5 * (np.log(scale) / 2) ** 2)
-            total += weight * rate * (1 - right) / given
+            right = expit(scale * log_odds_of_label)
+            p_label = (1 - rate) * right + rate * (1 - right)
+            weight = np.prod(p_label) * np.exp(-0.5 * (np.log(scale) / 2) ** 2)
+            total += weight * rate * (1 - right) / p_label
             mass += weight
     np.testing.assert_allclose(posterior_of(log_odds, label).p_wrong, total / mass, atol=5e-3)
 

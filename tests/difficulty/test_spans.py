@@ -60,9 +60,9 @@ def test_a_span_is_a_marginal_of_the_chain(scheme, tags) -> None:
     sequences = weights_of_sequences(posterior[: len(tags)], classes, scheme)
     table = d.spans()
     rows = table[(table["sample"] == 0) & (table["label"] != "")].sort_values("start")
-    given = find_spans(tags)
-    assert list(zip(rows["start"], rows["end"], rows["label"], strict=True)) == [tuple(span) for span in given]
-    for span, p_wrong in zip(given, rows["p_wrong"], strict=True):
+    labelled = find_spans(tags)
+    assert list(zip(rows["start"], rows["end"], rows["label"], strict=True)) == [tuple(span) for span in labelled]
+    for span, p_wrong in zip(labelled, rows["p_wrong"], strict=True):
         right = sum(
             weight
             for each, weight in sequences.items()

@@ -46,8 +46,8 @@ def test_flipped_pairs_look_flipped_whatever_form_they_come_in(tmp_path) -> None
     embedding = hs.Samples.of([*CHOSEN, *REJECTED], np.arange(320.0), task="regression").matrix
     numbers = hs.measure_preferences(embedding[:160], embedding[160:], repeats=2, folds=4)
     np.testing.assert_allclose(numbers.p_wrong, d.p_wrong, atol=1e-6)
-    given = hs.measure_preferences(CHOSEN, REJECTED, embedding=(embedding[:160], embedding[160:]), repeats=2, folds=4)
-    np.testing.assert_allclose(given.p_wrong, d.p_wrong, atol=1e-6)
+    precomputed = hs.measure_preferences(CHOSEN, REJECTED, embedding=(embedding[:160], embedding[160:]), repeats=2, folds=4)
+    np.testing.assert_allclose(precomputed.p_wrong, d.p_wrong, atol=1e-6)
     d.save(tmp_path / "d.parquet")
     assert hs.load(tmp_path / "d.parquet").run == d.run
     d.report(tmp_path / "report.html")

@@ -12,24 +12,24 @@ def tagged(sentences: int, seed: int) -> hs.Tokens:
     rng = np.random.default_rng(seed)
     words = [[str(word) for word in rng.integers(0, 40, 8)] for _ in range(sentences)]
     first = rng.integers(0, 2, sentences)
-    return hs.Tokens.of(words, [[("ODD", "EVEN")[(at + start) % 2] for at in range(8)] for start in first])
+    return hs.Tokens.of(words, [[("ODD", "EVEN")[(token + start) % 2] for token in range(8)] for start in first])
 
 
 def test_features_tell_the_tags_of_neighbours_and_never_the_own() -> None:
     tokens = tagged(6, 0)
     samples = tokens.samples()
     wide = with_neighbouring_tags(samples).features.toarray()
-    own = samples.features.shape[1]
+    width = samples.features.shape[1]
     changed = tokens.tags.copy()
-    at = 8 + 3
-    changed[at] = "ODD" if changed[at] == "EVEN" else "EVEN"
+    token = 8 + 3
+    changed[token] = "ODD" if changed[token] == "EVEN" else "EVEN"
     other = with_neighbouring_tags(tokens.with_tags(changed).samples()).features.toarray()
     differs = (wide != other).any(1)
-    assert differs.nonzero()[0].tolist() == [at - 2, at - 1, at + 1, at + 2]
-    assert np.array_equal(wide[:, :own], samples.features.toarray())
+    assert differs.nonzero()[0].tolist() == [token - 2, token - 1, token + 1, token + 2]
+    assert np.array_equal(wide[:, :width], samples.features.toarray())
     # The first token of a sentence has no neighbour before it.
-    assert wide[8, own : own + 2].tolist() == [0, 0]
-    assert wide[9, own : own + 2].sum() == 1
+    assert wide[8, width : width + 2].tolist() == [0, 0]
+    assert wide[9, width : width + 2].sum() == 1
 
 
 @pytest.mark.slow

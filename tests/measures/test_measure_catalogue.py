@@ -222,7 +222,7 @@ def without_own_step(all_of_them):
     p = np.array([each.p(each.training[-1]) for each in all_of_them])
     z = np.array([each.training[-1]["z"] for each in all_of_them])
     y = np.eye(4)[[each.label for each in all_of_them]]
-    found = []
+    losses = []
     for i in range(len(h)):
         others = np.arange(len(h)) != i
         moved = z[i].copy()
@@ -230,8 +230,8 @@ def without_own_step(all_of_them):
             curvature = (h[others].T * (p * (1 - p))[others, k]) @ h[others] + 0.1 * np.square(h).mean() * np.eye(h.shape[1])
             # At a minimum, the gradient of the others is minus that of sample i.
             moved[k] += h[i] @ np.linalg.solve(curvature, h[i] * (p - y)[i, k])
-        found.append(np.log(np.exp(moved).sum()) - moved[y[i].argmax()])
-    return found
+        losses.append(np.log(np.exp(moved).sum()) - moved[y[i].argmax()])
+    return losses
 
 
 def each(of):

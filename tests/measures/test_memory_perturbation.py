@@ -29,8 +29,8 @@ def test_two_classes_against_refits_without_the_sample():
     f = fit(features, labels, every, damping)[:, 1]
     refits = [fit(features, labels, np.where(np.arange(60) == i, 0.0, 1.0), damping)[i, 1] for i in range(60)]
     logits = torch.tensor(np.stack([np.zeros(60), f], 1))
-    found = leave_one_out_logits(logits, torch.tensor(labels), torch.tensor(features)).numpy()[:, 1]
-    assert np.abs(found - refits).mean() < 0.05 * np.abs(f - refits).mean()
+    estimates = leave_one_out_logits(logits, torch.tensor(labels), torch.tensor(features)).numpy()[:, 1]
+    assert np.abs(estimates - refits).mean() < 0.05 * np.abs(f - refits).mean()
 
 
 def test_what_one_sample_alone_decides_is_finite_and_doubted():

@@ -39,10 +39,10 @@ def brute_force(views) -> np.ndarray:
 
 def test_standard_errors_are_those_of_the_sums() -> None:
     views = views_of_whole_samples()
-    found = record_of(views).sample_standard_error("own").numpy()
-    np.testing.assert_allclose(found, brute_force(views), rtol=1e-12)
+    standard_error = record_of(views).sample_standard_error("own").numpy()
+    np.testing.assert_allclose(standard_error, brute_force(views), rtol=1e-12)
     independent = np.sqrt(np.bincount(SAMPLE, record_of(views).standard_error("own").numpy() ** 2))[SAMPLE]
-    assert (found[SAMPLE != 1] > 1.2 * independent[SAMPLE != 1]).all()
+    assert (standard_error[SAMPLE != 1] > 1.2 * independent[SAMPLE != 1]).all()
 
 
 def test_merged_and_restored_records_have_the_same_sums(tmp_path) -> None:
@@ -64,8 +64,8 @@ def test_a_view_of_only_some_parts_leaves_no_standard_error_of_that_sample() -> 
     rows, losses, view = views[0]
     views[0] = rows[:-1], losses[:-1], view  # row 6 is a part of sample 0, which view 0 leaves out; row 5 one of sample 2
     dropped = SAMPLE[rows[-1]]
-    found = record_of(views).sample_standard_error("own").numpy()
-    assert (np.isnan(found) == (dropped == SAMPLE)).all()
+    standard_error = record_of(views).sample_standard_error("own").numpy()
+    assert (np.isnan(standard_error) == (dropped == SAMPLE)).all()
 
 
 def test_samples_without_parts_keep_no_sums() -> None:
@@ -85,9 +85,9 @@ def test_a_run_sums_the_losses_of_every_model(loss, monkeypatch) -> None:
 
     def spy(self: HeldOut, rows, predictions, repeat=0) -> None:
         probability = predictions.softmax(1)
-        own = probability[torch.arange(len(rows)), self.labels[rows]]
-        brier = probability.square().sum(1) - 2 * own + 1
-        views.append((rows.numpy(), (-own.log() if loss == "log" else brier).numpy()))
+        p_label = probability[torch.arange(len(rows)), self.labels[rows]]
+        brier = probability.square().sum(1) - 2 * p_label + 1
+        views.append((rows.numpy(), (-p_label.log() if loss == "log" else brier).numpy()))
         add(self, rows, predictions, repeat)
 
     monkeypatch.setattr(HeldOut, "add", spy)

@@ -20,7 +20,6 @@ from hardsight.measures.record.id_index import format_id, parse_ids
 from hardsight.measures.record.merging import merge_stores
 from hardsight.measures.record.state import SavedState, damage_as_input_error, dump_state, read_state, write_state
 from hardsight.measures.record.store import Store
-from hardsight.measures.statistics import OPTIONAL_INPUTS
 
 _HOW_TO_GIVE = {
     "features": "features=h, the inputs of the last linear layer, (batch, feature)",
@@ -149,8 +148,8 @@ class Record:
         store.index.check_kind(kind)
         stream = _stream(held_out, second_split)
         number = _view_number(view)
-        given = (features, input_gradients, rate, loss_gradients)
-        batch = Batch.of(names, logits, labels, dict(zip(OPTIONAL_INPUTS, given, strict=True)))
+        optional = {"features": features, "input_gradients": input_gradients, "rate": rate, "loss_gradients": loss_gradients}
+        batch = Batch.of(names, logits, labels, optional)
         if not len(names):
             return
         store.check_shapes(batch)
