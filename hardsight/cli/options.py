@@ -36,15 +36,10 @@ _MERGE_SPELLINGS = click.option(
 )
 
 
-def _split_names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Return the names between commas."""
-    return split_names(value)
-
-
 _LABELS = click.option(
     "--labels",
     type=TEXT,
-    callback=_split_names,
+    callback=lambda ctx, param, value: split_names(value),
     metavar="COLUMNS",
     help="Columns of 0 and 1, one per label, between commas: samples with several labels; in place of --label.",
 )
@@ -54,6 +49,12 @@ _LABEL_SEPARATOR = click.option(
     metavar="MARK",
     help='What stands between the labels of a --label column that holds several, such as ";" in "dog;cat".',
 )
+
+
+tag_column_option = click.option(
+    "--tag-column", type=TEXT, metavar="NUMBER",
+    help="Column of the tags in a CoNLL file, from 1; of CoNLL-U also upos, xpos, deprel. [default: the last; upos]",
+)  # fmt: skip
 
 
 def _add_options(options: list[Any], command: Callable[..., None]) -> Callable[..., None]:
@@ -86,23 +87,25 @@ def text_file_options(command: Callable[..., None]) -> Callable[..., None]:
     return _add_options(_text_file_options(), command)
 
 
-def tag_column_option() -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option that names the column of tags in a CoNLL file."""
-    return click.option(
-        "--tag-column", type=TEXT, metavar="NUMBER",
-        help="Column of the tags in a CoNLL file, from 1; of CoNLL-U also upos, xpos, deprel. [default: the last; upos]",
-    )  # fmt: skip
+def _table_file_options() -> list[Any]:
+    """Return the options that say how a text file or a workbook is written."""
+    sheet = click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]")
+    return [*_text_file_options(), sheet]
+
+
+def table_file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a text file or a workbook is written."""
+    return _add_options(_table_file_options(), command)
 
 
 def _source_options() -> list[Any]:
     """Return the options that say how a file is written, and what of a folder is read."""
     return [
-        *_text_file_options(),
-        click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]"),
+        *_table_file_options(),
         click.option("--split", type=TEXT, multiple=True,
                      help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
         click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
-        tag_column_option(),
+        tag_column_option,
     ]  # fmt: skip
 
 

@@ -41,8 +41,8 @@ def in_sections(
     """
     left = list(names)
     by_section = [(title, [name for name in members if name in left]) for title, members in sections.items()]
-    known = {name for _, members in by_section for name in members}
-    by_section.append((rest, [name for name in left if name not in known]))
+    sorted_names = {name for _, members in by_section for name in members}
+    by_section.append((rest, [name for name in left if name not in sorted_names]))
     return [(title, members) for title, members in by_section if members]
 
 

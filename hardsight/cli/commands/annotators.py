@@ -8,7 +8,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import check_inputs_stay, make_console, write_csv, write_files
-from hardsight.cli.options import TEXT, take_read_options, text_file_options
+from hardsight.cli.options import TEXT, table_file_options, take_read_options
 from hardsight.cli.output import lock_folder, print_json
 from hardsight.cli.sections import SectionedCommand
 
@@ -40,8 +40,7 @@ _MAX_PRINTED = 10
 @click.option("--learner", default="auto", show_default=True, help="auto, or a name from `hardsight learners`.")
 @click.option("--folds", type=int, default=None, help="Folds per repeat. [default: 5]")
 @click.option("--repeats", type=int, default=None, help="Held-out predictions per item. [default: 10]")
-@text_file_options
-@click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]")
+@table_file_options
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
               help="Folder for consensus.csv, annotations.csv and annotators.csv; with --features also for the result of "
                    "measure.")  # fmt: skip

@@ -36,7 +36,7 @@ UNDO = "undo.json"
               help="Print the changes, and how many labels they should put right and spoil; write nothing.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Move the files of a folder without asking.")
 @text_file_options
-@tag_column_option()
+@tag_column_option
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="The table to write, another file of the same type as DATA; or the file to undo moves with. "
                    "[default for a folder: DIR/undo.json]")  # fmt: skip
@@ -84,7 +84,7 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
     if in_place:
         _move_planned(difficulty, rows, planned, data, record, preview=preview, yes=yes)
         return
-    if preview or output is None or (label is None and not reading.labels and not tagged):
+    if preview or output is None:
         _print_preview(difficulty, rows, drop_copies=drop_copies)
         return
     if tagged:

@@ -11,10 +11,6 @@ from hardsight.cli.output import result_folder
 from hardsight.cli.saved_results import load_result
 from hardsight.cli.sections import Choice, SectionedCommand
 
-_CONTROL = click.option(
-    "--label", "control", type=TEXT, metavar="NAME", help="The label that was measured, if the tasks have several."
-)
-
 
 @main.command(cls=SectionedCommand, short_help="Write what to look at for a labelling tool.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -58,7 +54,8 @@ def export(folder: Path, data: Path, tool: str | None, top: int | None, output: 
 @main.command(short_help="Read decisions made in a labelling tool.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("tasks", type=click.Path(path_type=Path))
-@_CONTROL
+@click.option("--label", "control", type=TEXT, metavar="NAME",
+              help="The label that was measured, if the tasks have several.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The csv to write. [default: DIR/decisions.csv]")
 def decisions(folder: Path, tasks: Path, control: str | None, output: Path | None) -> None:
     """Write the labels that were changed in a labelling tool as decisions for `hardsight apply`.

@@ -10,7 +10,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import check_inputs_stay, print_result, write_files
-from hardsight.cli.options import TEXT, take_read_options, text_file_options
+from hardsight.cli.options import TEXT, table_file_options, take_read_options
 from hardsight.cli.output import lock_folder
 from hardsight.cli.sections import SectionedCommand
 
@@ -23,8 +23,7 @@ from hardsight.cli.sections import SectionedCommand
 @click.option("--sample", type=TEXT, help="Column of the samples, if losses are of their parts. [default: sample]")
 @click.option("--part", type=TEXT, help="Column of the names of the parts. [default: part, if there is such a column]")
 @click.option("--kind", type=TEXT, default="part", show_default=True, help="What a part is called: box, mask, segment.")
-@text_file_options
-@click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]")
+@table_file_options
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
               help="Folder for difficulty.parquet, difficulty.csv, report.html and review.html.")  # fmt: skip
 @click.option("--csv/--no-csv", default=True, show_default=True, help="Also write difficulty.csv, for a spreadsheet.")

@@ -8,7 +8,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import check_inputs_stay, check_run, measure_and_report
-from hardsight.cli.options import TEXT, run_options, take_read_options, text_file_options
+from hardsight.cli.options import TEXT, run_options, table_file_options, take_read_options
 from hardsight.cli.output import lock_folder
 from hardsight.cli.sections import SectionedCommand
 
@@ -27,8 +27,7 @@ from hardsight.cli.sections import SectionedCommand
 @click.option("--folds", type=int, default=None, help="Folds per repeat. [default: 5]")
 @click.option("--repeats", type=int, default=None, help="Held-out predictions per pair. [default: 10]")
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
-@text_file_options
-@click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]")
+@table_file_options
 @run_options
 def preferences(
     file: Path,
