@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from support.command_line import run
 
 import hardsight as hs
-from hardsight.cli.group import main
 
 
 @pytest.fixture
@@ -19,18 +18,16 @@ def table(tmp_path):
     return path
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [str(each) for each in arguments])
-
-
 def test_columns_are_measured_and_written_back(table, tmp_path):
     out = tmp_path / "out"
-    done = run("measure", table, "--labels", "cat, dog", "--learner", "logistic", "--folds", 2, "--repeats", 2, "--out", out)
-    assert done.exit_code == 0, done.output
-    assert "80 labels of 40 samples" in done.output
+    result = run(
+        "measure", table, "--labels", "cat, dog", "--learner", "logistic", "--folds", 2, "--repeats", 2, "--out", out
+    )
+    assert result.exit_code == 0, result.output
+    assert "80 labels of 40 samples" in result.output
     assert len(hs.Difficulty.load(out)) == 80
-    done = run("apply", out, table, "--labels", "cat,dog", "--suggestions", "-o", tmp_path / "new.csv")
-    assert done.exit_code == 0, done.output
+    result = run("apply", out, table, "--labels", "cat,dog", "--suggestions", "-o", tmp_path / "new.csv")
+    assert result.exit_code == 0, result.output
     assert list(pd.read_csv(tmp_path / "new.csv").columns) == ["p", "q", "cat", "dog"]
 
 
@@ -45,7 +42,7 @@ def test_columns_are_measured_and_written_back(table, tmp_path):
     ],
 )
 def test_options_that_do_not_fit_are_refused_in_one_line(table, tmp_path, options, message):
-    done = run("measure", table, *options, "--out", tmp_path / "out")
-    assert done.exit_code == 1
-    assert message in done.output
-    assert "Traceback" not in done.output
+    result = run("measure", table, *options, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert message in result.output
+    assert "Traceback" not in result.output

@@ -27,31 +27,31 @@ def test_measure_and_apply(tmp_path, monkeypatch) -> None:
     lines, wrong = corpus(150, 0)
     (tmp_path / "train.conll").write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)
-    ended = run("measure", "train.conll", "--folds", 3, "--repeats", 2, "--out", "out", "--quiet")
-    assert ended.exit_code == 0, ended.output
-    assert re.search(r"About 1\d of 600 tokens are probably labelled wrong, in 1\d of 150 sentences", ended.output)
+    result = run("measure", "train.conll", "--folds", 3, "--repeats", 2, "--out", "out", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"About 1\d of 600 tokens are probably labelled wrong, in 1\d of 150 sentences", result.output)
     ranked = pd.read_csv(tmp_path / "out" / "difficulty.csv")
     assert set(ranked["text"].head(10)) <= set(NAMES)
     assert (ranked["label"].head(10) == "B-LOC").all()
     # Decisions about the likeliest wrong, as a review exports them.
     decisions = ranked.head(10)[["id"]].assign(action="relabel", label="B-PER")
     decisions.to_csv("out/decisions.csv", index=False)
-    ended = run("apply", "out", "train.conll", "-o", "new.conll")
-    assert ended.exit_code == 0, ended.output
+    result = run("apply", "out", "train.conll", "-o", "new.conll")
+    assert result.exit_code == 0, result.output
     new = (tmp_path / "new.conll").read_text().split("\n")
     changed = [at for at, (before, after) in enumerate(zip(lines, new, strict=True)) if before != after]
     assert set(changed) <= set(wrong)
     assert len(changed) == 10
     assert all(new[at].endswith(" B-PER") for at in changed)
-    ended = run("apply", "out", "new.conll", "-o", "other.conll")
-    assert ended.exit_code == 1
-    assert "give the same file" in ended.output
+    result = run("apply", "out", "new.conll", "-o", "other.conll")
+    assert result.exit_code == 1
+    assert "give the same file" in result.output
 
 
 def test_names_of_columns_are_refused(tmp_path, monkeypatch) -> None:
     (tmp_path / "train.conll").write_text("a O\n\nb O\n")
     monkeypatch.chdir(tmp_path)
     for option in ("--label", "--labels", "--id"):
-        ended = run("apply", "out", "train.conll", option, "a,b", "-o", "new.conll")
-        assert ended.exit_code == 2
-        assert "columns of a CoNLL file have no names" in ended.output
+        result = run("apply", "out", "train.conll", option, "a,b", "-o", "new.conll")
+        assert result.exit_code == 2
+        assert "columns of a CoNLL file have no names" in result.output

@@ -159,13 +159,13 @@ def test_changed_labels_come_back_as_decisions(label_studio, tmp_path):
     tasks[4]["annotations"] = [choice("bad", 1, was_cancelled=True)]
     tasks[5]["annotations"] = []
     tasks.append(label_studio_task(80, "new", [choice("good")]))
-    made = hs.labelling.decisions(d, write_json(tmp_path / "after.json", tasks))
-    assert made.table.reset_index().values.tolist() == [[103, "relabel", "good", "bad"], [104, "unsure", "", "bad"]]
-    assert (made.unchanged, made.unlabelled, made.not_measured) == (77, 1, 1)
-    assert made.describe() == (
+    changes = hs.labelling.decisions(d, write_json(tmp_path / "after.json", tasks))
+    assert changes.table.reset_index().values.tolist() == [[103, "relabel", "good", "bad"], [104, "unsure", "", "bad"]]
+    assert (changes.unchanged, changes.unlabelled, changes.not_measured) == (77, 1, 1)
+    assert changes.describe() == (
         "1 label changed, 77 did not, 1 skipped, 1 without a label now. 1 task of the file was not measured."
     )
-    curated = d.apply(made.table)
+    curated = d.apply(changes.table)
     assert curated.labels[d.ids.tolist().index(103)] == "good"
 
 
@@ -340,13 +340,13 @@ def test_tasks_with_several_labels_go_round(tmp_path):
         assert 0 <= task["predictions"][0]["score"] <= 1
     assert not len(hs.labelling.decisions(d, path).table)
     look[0]["annotations"][0]["result"][0]["value"]["choices"] = ["food", "staff", "price"]
-    made = hs.labelling.decisions(d, write_json(tmp_path / "after.json", look))
+    changes = hs.labelling.decisions(d, write_json(tmp_path / "after.json", look))
     before = set(look[0]["data"]["hardsight_given"].split(", "))
     added = sorted(f"{look[0]['id']}/{topic}" for topic in {*words} - before)
-    assert sorted(made.table.index) == added
-    assert set(made.table["label"]) == {"yes"}
-    assert made.unchanged == 1
-    assert d.apply(made.table).labels[np.isin(d.ids, added)].tolist() == ["yes"] * len(added)
+    assert sorted(changes.table.index) == added
+    assert set(changes.table["label"]) == {"yes"}
+    assert changes.unchanged == 1
+    assert d.apply(changes.table).labels[np.isin(d.ids, added)].tolist() == ["yes"] * len(added)
     look[0]["annotations"][0]["result"][0]["value"]["choices"] = ["food", "music"]
     rejects(
         "has the label 'music', which was not measured", hs.labelling.decisions, d, write_json(tmp_path / "n.json", look)
