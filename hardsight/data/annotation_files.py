@@ -64,10 +64,10 @@ def read_item_features(place: Path, item: str | None, options: ReadOptions) -> t
     check_place(place, options)
     if place.suffix.lower() == ".npy":
         return read_npy(place), None
-    if item is None and find_project(place, options.label) is not None:
-        # Samples of the tasks hold their ids.
-        return read_file(project_file(place), options), None
     if item is None:
+        if find_project(place, options.label) is not None:
+            # Samples of the tasks hold their ids.
+            return read_file(project_file(place), options), None
         raise InputError(f"name the column of the items in {place} (--id)")
     frame = read_plain_table(place, replace(options, id=item))
     check_column_name(frame.columns, item, "ids")

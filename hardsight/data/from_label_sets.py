@@ -18,6 +18,7 @@ from hardsight.data.label_matrix import (
     read_delimited,
     read_lists,
     read_matrix,
+    stack_rows,
 )
 from hardsight.data.labelled_parts import Parts, as_parts
 from hardsight.data.samples import Samples
@@ -100,13 +101,14 @@ def find_label_sets(
     """Return the samples if they have several labels each; None if they have one.
 
     Args:
+        args: with frames of other libraries as pandas'.
         labels: columns of zeros and ones.
         separator: what stands between the labels of a text.
 
     Raises:
         InputError: labels that cannot be read, or columns that are not there.
     """
-    X = args.X if is_hugging_face(args.X) else to_pandas(args.X)
+    X = args.X
     y = args.label if args.y is None and isinstance(X, pd.DataFrame) else args.y
     if labels is not None:
         return _take_columns(X, y, labels, args.label, separator)
@@ -138,15 +140,10 @@ def _read(column: Any, name: str, separator: str | None, merge_spellings: bool) 
 
 def _is_of_lists(column: Any) -> bool:
     """Return whether labels are lists, rather than the rows of a matrix of zeros and ones."""
-    rows = list(column)
-    widths = {len(row) if isinstance(row, list | tuple | np.ndarray) else -1 for row in rows}
-    if len(widths) != 1 or widths & {-1, 0, 1}:
-        return True
-    values = np.array([list(row) for row in rows], dtype=object)
-    binary = all(
+    values = stack_rows(list(column))
+    return values is None or not all(
         value is None or (not isinstance(value, str) and (value != value or value in (0, 1))) for value in values.flat
     )
-    return not binary
 
 
 def _take_columns(X: Any, y: Any, labels: Sequence[str], name: str | None, separator: str | None) -> LabelSets:
@@ -207,8 +204,7 @@ def _has_column(X: Any, name: str) -> bool:
 def _column(X: Any, name: str) -> Any:
     if is_hugging_face(X):
         return object_array(read_lists_of_labels(X, name))
-    column = X.loc[:, [str(each) == name for each in X.columns]]
-    return column.iloc[:, 0]
+    return X.loc[:, [str(each) == name for each in X.columns]].iloc[:, 0]
 
 
 def _check_length(X: Any, matrix: LabelMatrix, name: str) -> None:

@@ -48,6 +48,7 @@ def to_samples(
     """Convert data in memory to samples; see :meth:`hardsight.Samples.of` for arguments and errors."""
     if isinstance(X, Samples):
         return X
+    X = X if is_hugging_face(X) else to_pandas(X)
     # An iterator can be read only once.
     y, ids, groups, weights = (list(each) if isinstance(each, Iterator) else each for each in (y, ids, groups, weights))
     args = Arguments(X, y, ids, groups, weights, label, text)
@@ -150,14 +151,13 @@ def _read_arguments(args: Arguments, embedding: Any, faults: Faults) -> RawSampl
     Raises:
         InputError: features that cannot be read, or too few samples; with the faults so far.
     """
-    X = args.X if is_hugging_face(args.X) else to_pandas(args.X)
     values = {role: getattr(args, role) for role in ("y", "ids", "groups", "weights")}
     with faults.collect():
-        check_indexes(X=X, **values, embedding=embedding)
+        check_indexes(X=args.X, **values, embedding=embedding)
     raw: RawSamples | None = None
     with faults.collect():
         columns = {role: to_series(value, role) for role, value in values.items()}
-        raw = _convert(args._replace(X=X, **columns))
+        raw = _convert(args._replace(**columns))
         check_sample_count(count_rows(raw.features))
         if raw.y is None:
             raise InputError("y is missing: pass one label per sample (y=…)")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hardsight.data.columns import check_column_name
-from hardsight.data.formats.table import Reader
+from hardsight.data.formats.table import NO_ROLES, Reader, accept_names
 from hardsight.data.image_tables import read_image_table
 from hardsight.data.read_options import ROLES, ReadOptions
 from hardsight.data.samples import Samples
@@ -17,7 +17,6 @@ from hardsight.validation import join_names
 
 _MAX_COLUMNS = 12
 # What messages of the library call the roles.
-_NO_ROLES: Mapping[str, str] = {}
 _ROLE_WORDS = {"id": "ids", "group": "groups"}
 
 
@@ -31,7 +30,7 @@ def read_table(place: Path, reader: Reader, options: ReadOptions, faults: Faults
         InputError: a file or data that cannot be used.
     """
 
-    def check_names(names: list[str], hint: str, roles: Mapping[str, str] = _NO_ROLES) -> None:
+    def check_names(names: list[str], hint: str, roles: Mapping[str, str] = NO_ROLES) -> None:
         _check_names(place, names, _with_roles(options, roles), hint, faults)
         faults.raise_all()
 
@@ -56,8 +55,8 @@ def read_table(place: Path, reader: Reader, options: ReadOptions, faults: Faults
 
 def _with_roles(options: ReadOptions, roles: Mapping[str, str]) -> ReadOptions:
     """Return options in which columns that nobody named have the roles that their format gives them."""
-    given: dict[str, Any] = {role: name for role, name in roles.items() if role in ROLES and getattr(options, role) is None}
-    return replace(options, **given)
+    defaults: dict[str, Any] = {role: name for role, name in roles.items() if role in ROLES}
+    return replace(options, **(defaults | options.columns))
 
 
 def read_frame(place: Path, reader: Reader, options: ReadOptions) -> pd.DataFrame:
@@ -66,7 +65,7 @@ def read_frame(place: Path, reader: Reader, options: ReadOptions) -> pd.DataFram
     Raises:
         InputError: a file that cannot be used.
     """
-    frame = reader(place, options, lambda names, hint, roles=_NO_ROLES: None).frame
+    frame = reader(place, options, accept_names).frame
     if not len(frame):
         raise InputError(f"{place} has a header but no rows: pass a file with data")
     return frame

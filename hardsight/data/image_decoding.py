@@ -80,7 +80,7 @@ def decode_images(sources: Sequence[Any], names: Sequence[str]) -> tuple[np.ndar
     Raises:
         InputError: images that cannot be read or are too large; the message names them all.
     """
-    decoded = _refuse_unreadable(decode_readable_images(sources, names), names)
+    decoded = refuse_unreadable(decode_readable_images(sources, names), names)
     return decoded.pixels, decoded.notices
 
 
@@ -97,11 +97,16 @@ def encode_images(
     Raises:
         InputError: images that cannot be read, or the encoder fails.
     """
-    decoded = _refuse_unreadable(decode_readable_images(sources, names, encoder=encoder), names)
+    decoded = refuse_unreadable(decode_readable_images(sources, names, encoder=encoder), names)
     return decoded.pixels, decoded.notices, decoded.vectors
 
 
-def _refuse_unreadable(decoded: DecodedImages, names: Sequence[str]) -> DecodedImages:
+def refuse_unreadable(decoded: DecodedImages, names: Sequence[str]) -> DecodedImages:
+    """Return images of which all could be read.
+
+    Raises:
+        InputError: some could not; the message names them all.
+    """
     faults = Faults()
     faults.messages += [f"image {names[at]} cannot be read ({cause})" for at, cause in decoded.unreadable.items()]
     faults.raise_all()

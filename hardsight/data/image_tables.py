@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from hardsight.data.encoder import Encoder
-from hardsight.data.image_decoding import THUMBNAIL_SIDE, decode_readable_images
+from hardsight.data.image_decoding import THUMBNAIL_SIDE, decode_readable_images, refuse_unreadable
 from hardsight.data.images import find_encoder
 from hardsight.data.labelling.project import image_path
 from hardsight.data.read_options import ReadOptions
 from hardsight.data.samples import Samples
-from hardsight.errors import Faults, InputError
+from hardsight.errors import InputError
 from hardsight.io import limits
 from hardsight.validation import join_examples
 
@@ -36,9 +36,7 @@ def read_image_table(place: Path, frame: pd.DataFrame, column: str, options: Rea
         names = [path.relative_to(place.parent).as_posix() for path in paths]
         side = None if isinstance(embedding, str) else THUMBNAIL_SIDE
         decoded = decode_readable_images(paths, names, encoder=find_encoder(embedding), max_side=side)
-        faults = Faults()
-        faults.messages += [f"image {names[at]} cannot be read ({cause})" for at, cause in decoded.unreadable.items()]
-        faults.raise_all()
+        decoded = refuse_unreadable(decoded, names)
         features, more = decoded.pixels, decoded.notices
         embedding = embedding if decoded.vectors is None else decoded.vectors
     samples = Samples.of(

@@ -45,9 +45,9 @@ def holds_several(y: Any) -> bool:
     y = to_pandas(to_numpy(y))
     matrix = _as_numbers(y)
     if matrix is not None:
-        asked = ~np.isnan(matrix)
-        mostly_binary = np.isin(matrix[asked], (0, 1)).mean() > 0.5 if asked.any() else False
-        one_hot = bool(asked.all()) and bool(((matrix.sum(1) == 1) & np.isin(matrix, (0, 1)).all(1)).all())
+        present = ~np.isnan(matrix)
+        mostly_binary = np.isin(matrix[present], (0, 1)).mean() > 0.5 if present.any() else False
+        one_hot = bool(present.all()) and bool(((matrix.sum(1) == 1) & np.isin(matrix, (0, 1)).all(1)).all())
         return mostly_binary and not one_hot
     if isinstance(y, pd.DataFrame) or getattr(y, "ndim", 1) != 1 or isinstance(y, str | bytes) or not hasattr(y, "__len__"):
         return False
@@ -178,14 +178,22 @@ def leave_out_constant(matrix: LabelMatrix, name: str) -> LabelMatrix:
         InputError: there are no such labels.
     """
     on, off = (matrix.values == 1).any(0), (matrix.values == 0).any(0)
-    kept = on & off
-    if not kept.any():
+    varies = on & off
+    if not varies.any():
         raise InputError(f"no label of {name!r} tells samples apart: every label is on all samples, or on none")
-    if kept.all():
+    if varies.all():
         return matrix
-    named = join_names(matrix.names[~kept].tolist(), _NAMED)
+    named = join_names(matrix.names[~varies].tolist(), _NAMED)
     notice = f"Labels that all samples have, or none, are left out: {named}."
-    return LabelMatrix(matrix.values[:, kept], matrix.names[kept], [*matrix.notices, notice])
+    return LabelMatrix(matrix.values[:, varies], matrix.names[varies], [*matrix.notices, notice])
+
+
+def stack_rows(rows: Sequence[Any]) -> np.ndarray | None:
+    """Return rows of one length, two or more, as an object matrix; None if they are anything else."""
+    widths = {len(row) if isinstance(row, list | tuple | np.ndarray) else -1 for row in rows}
+    if len(widths) != 1 or widths & {-1, 0, 1}:
+        return None
+    return np.array([list(row) for row in rows], dtype=object)
 
 
 def _as_numbers(y: Any) -> np.ndarray | None:
@@ -198,10 +206,7 @@ def _as_numbers(y: Any) -> np.ndarray | None:
             return None
         y = y.astype(object).where(y.notna(), None).to_numpy()
     elif isinstance(y, list | tuple):
-        widths = {len(row) if isinstance(row, list | tuple | np.ndarray) else -1 for row in y}
-        if len(widths) != 1 or widths & {-1, 0, 1}:
-            return None
-        y = np.array([list(row) for row in y], dtype=object)
+        y = stack_rows(y)
     if not isinstance(y, np.ndarray) or y.ndim != 2 or y.shape[1] < 2:
         return None
     if y.dtype == object and not all(

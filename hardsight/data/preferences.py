@@ -77,18 +77,18 @@ def read_pairs(
     names = np.arange(n) if ids is None else check_ids(ids, n)
     if equal.all():
         raise InputError("chosen and rejected are the same in every pair: pass pairs of which one is better")
-    kept = np.flatnonzero(~equal)
     if equal.any():
-        rows = describe_rows(equal, names)
-        notices.append(f"{int(equal.sum()):,} of {n:,} pairs are the same on both sides and were left out ({rows}).")
+        left_out = describe_rows(equal, names)
+        notices.append(f"{int(equal.sum()):,} of {n:,} pairs are the same on both sides and were left out ({left_out}).")
+    rows = np.flatnonzero(~equal)
     if texts is not None:
         vectors, more = _embed(texts, embedding)
         notices += more
-        texts = [text[kept] for text in texts]
-    vectors = [each[kept] for each in vectors]
-    prompt_names = None if prompts is None else _prompt_texts(to_column(prompts, "prompts"))[kept]
-    group_codes = encode_groups(groups, n)[kept] if groups is not None else _group(prompt_names, texts, vectors)
-    return _as_samples(vectors, texts, prompt_names, names[kept], group_codes, tuple(notices), seed)
+        texts = [text[rows] for text in texts]
+    vectors = [each[rows] for each in vectors]
+    prompt_names = None if prompts is None else _prompt_texts(to_column(prompts, "prompts"))[rows]
+    group_codes = encode_groups(groups, n)[rows] if groups is not None else _group(prompt_names, texts, vectors)
+    return _as_samples(vectors, texts, prompt_names, names[rows], group_codes, tuple(notices), seed)
 
 
 def _as_samples(

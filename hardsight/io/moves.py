@@ -109,7 +109,7 @@ def read_record(record: Path) -> Record:
         moves = tuple(Move(str(source), str(target)) for source, target in content["moves"])
         created = tuple(map(str, content["created"]))
         plan = Record(Path(content["folder"]), moves, created, bool(content["finished"]))
-        known = content["format"] == _FORMAT
+        has_format = content["format"] == _FORMAT
     except FileNotFoundError:
         raise InputError(f"no file at {record}: name the file that `hardsight apply` wrote") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -117,7 +117,7 @@ def read_record(record: Path) -> Record:
             f"{record} is no record of moved files ({first_line(error)}): name the file that was written"
         ) from None
     paths = [PurePosixPath(path) for path in (*created, *(path for move in moves for path in move))]
-    if not known or any(path.is_absolute() or ".." in path.parts for path in paths):
+    if not has_format or any(path.is_absolute() or ".." in path.parts for path in paths):
         raise InputError(f"{record} is no record of files that were moved within a folder: name the file that was written")
     return plan
 
@@ -129,15 +129,15 @@ def _write(record: Path, plan: Record) -> None:
 
 
 def _check(folder: Path, moves: Sequence[Move]) -> None:
-    taken: set[str] = set()
+    targets: set[str] = set()
     for move in moves:
         source, target = folder / move.source, folder / move.target
         if source.is_symlink() or not source.is_file():
             reason = "is a link" if source.is_symlink() else "is not there"
             raise InputError(f"{source} {reason}, so it cannot be moved: nothing was changed")
-        if os.path.lexists(target) or move.target in taken:
+        if os.path.lexists(target) or move.target in targets:
             raise InputError(f"{target} exists, and {move.source} would replace it: nothing was changed")
-        taken.add(move.target)
+        targets.add(move.target)
 
 
 def _missing_folders(folder: Path, moves: Sequence[Move]) -> list[str]:

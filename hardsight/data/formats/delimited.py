@@ -25,7 +25,7 @@ from hardsight.data.formats.dialect import (
     stated_separator,
 )
 from hardsight.data.formats.header import find_header_line
-from hardsight.data.formats.table import CheckNames, Table
+from hardsight.data.formats.table import CheckNames, Table, accept_names
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError
 from hardsight.io.compression import decompressed_name
@@ -109,7 +109,7 @@ class Cells(NamedTuple):
     encoding: str
 
 
-def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = lambda names, hint, roles=None: None) -> Cells:
+def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = accept_names) -> Cells:
     """Read the cells of a table.
 
     Args:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from urllib.parse import unquote
 
 import numpy as np
@@ -14,7 +13,7 @@ from hardsight.data.cells import convert_columns, convert_role
 from hardsight.data.folder_layout import split_kind
 from hardsight.data.formats import delimited
 from hardsight.data.formats.registry import SUPPORTED, reader_of
-from hardsight.data.formats.table import CheckNames, Table
+from hardsight.data.formats.table import NO_ROLES, CheckNames, Table
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError
 from hardsight.io import limits
@@ -68,7 +67,7 @@ def read(folder: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     if any(key.keys() != keys[0].keys() for key in keys):
         raise InputError(f"{folder} has files in folders that name different columns: write the table again")
 
-    def check_all(names: list[str], hint: str, roles: Mapping[str, str] = MappingProxyType({})) -> None:
+    def check_all(names: list[str], hint: str, roles: Mapping[str, str] = NO_ROLES) -> None:
         check_names([*names, *keys[0]], hint, roles)
 
     texts = all(reader_of(part) is delimited.read for part in parts)

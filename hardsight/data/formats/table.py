@@ -9,6 +9,8 @@ import pandas as pd
 
 from hardsight.data.read_options import ReadOptions
 
+NO_ROLES: Mapping[str, str] = MappingProxyType({})
+
 
 class Table(NamedTuple):
     """The columns of a table. Features are typed; labels, ids and groups keep their spelling."""
@@ -16,7 +18,7 @@ class Table(NamedTuple):
     frame: pd.DataFrame
     notices: list[str]  # what a user should know of how it was read
     # Columns by the roles that the format gives them, where no other column was named: an option, or "image".
-    roles: Mapping[str, str] = MappingProxyType({})
+    roles: Mapping[str, str] = NO_ROLES
 
 
 class CheckNames(Protocol):
@@ -33,6 +35,10 @@ class CheckNames(Protocol):
         Raises:
             InputError: one is missing.
         """
+
+
+def accept_names(names: list[str], hint: str, roles: Mapping[str, str] = NO_ROLES) -> None:
+    """Accept all columns, as a :class:`CheckNames`."""
 
 
 Reader = Callable[[Path, ReadOptions, CheckNames], Table]

@@ -139,7 +139,7 @@ def read_conll(place: Path, tag_column: str | None = None, encoding: str | None 
     usual = Counter(len(each) for each in cells if each).most_common(1)
     width = usual[0][0] if usual else 0
     word_at, tag_at = _columns(place, lines, cells, tag_column, width, is_u)
-    known = _last_cells(lines, cells)
+    endings = _last_cells(lines, cells)
     needed = max(word_at, tag_at) + 1 if tag_at >= 0 else max(word_at + 2, -tag_at)
     tokens: list[list[_Token]] = [[]]
     ids: list[str | None] = [None]
@@ -151,9 +151,9 @@ def read_conll(place: Path, tag_column: str | None = None, encoding: str | None 
                 tokens.append([])
                 ids.append(None)
             continue
-        if _is_comment(texts, width, is_u, known, begins=not tokens[-1]):
-            named = _SENTENCE_ID.match(line)
-            ids[-1] = named[1] if named else ids[-1]
+        if _is_comment(texts, width, is_u, endings, begins=not tokens[-1]):
+            name = _SENTENCE_ID.match(line)
+            ids[-1] = name[1] if name else ids[-1]
         elif is_u and _U_SKIPPED.fullmatch(texts[0]):
             continue
         elif len(texts) < needed:
@@ -205,11 +205,11 @@ def _is_conll_u(lines: list[str], cells: list[list[tuple[int, int]]]) -> bool:
 def _last_cells(lines: list[str], cells: list[list[tuple[int, int]]]) -> frozenset[str]:
     """Return what is in the last cell of the lines that do not begin with a hash."""
     return frozenset(
-        line[slice(*found[-1])] for line, found in zip(lines, cells, strict=True) if found and not line.startswith("#")
+        line[slice(*spans[-1])] for line, spans in zip(lines, cells, strict=True) if spans and not line.startswith("#")
     )
 
 
-def _is_comment(texts: list[str], width: int, is_u: bool, known: frozenset[str], *, begins: bool) -> bool:
+def _is_comment(texts: list[str], width: int, is_u: bool, endings: frozenset[str], *, begins: bool) -> bool:
     """Return whether a line is a comment.
 
     Comments stand before a sentence and rarely have as many cells as tokens. One that has, such as "# a comment" among three
@@ -217,12 +217,12 @@ def _is_comment(texts: list[str], width: int, is_u: bool, known: frozenset[str],
     the Penn Treebank.
 
     Args:
-        known: what other lines end with.
+        endings: what other lines end with.
         begins: whether no token of the sentence came before.
     """
     if begins and texts[0].startswith("#") and (is_u or len(texts) != width):
         return True
-    return not is_u and texts[0] == "#" and texts[-1] not in known | {"#"}
+    return not is_u and texts[0] == "#" and texts[-1] not in endings | {"#"}
 
 
 def _columns(

@@ -242,8 +242,8 @@ def _read_dataset(data: Any, tags: Any, words: str | None) -> tuple[list[Any], l
 
 
 def _find_column(data: Any, name: Any, usual: tuple[str, ...], what: str) -> str:
-    known = list(data.column_names)
-    column = name if name is not None else next((each for each in usual if each in known), None)
-    if column not in known:
-        raise InputError(f"{what} must name a column of the dataset, {', '.join(map(repr, known))}. Got {name!r}")
+    columns = list(data.column_names)
+    column = name if name is not None else next((each for each in usual if each in columns), None)
+    if column not in columns:
+        raise InputError(f"{what} must name a column of the dataset, {', '.join(map(repr, columns))}. Got {name!r}")
     return str(column)

@@ -41,11 +41,11 @@ def window_features(words: np.ndarray, sentence: np.ndarray) -> "sparse.csr_arra
     last = np.concatenate([first[1:], [True]])
     blocks.append(sparse.csr_array(np.stack([first, last], axis=1).astype(np.float32) * np.float32(_NEAR)))
     matrix = sparse.csr_array(sparse.hstack(blocks, format="csr"))
-    used = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]) >= _MIN_TOKENS)
-    kept = sparse.csr_array(matrix[:, used], dtype=np.float32)
+    frequent = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]) >= _MIN_TOKENS)
+    features = sparse.csr_array(matrix[:, frequent], dtype=np.float32)
     # Estimators of scikit-learn read 32-bit indices alone.
-    kept.indices, kept.indptr = kept.indices.astype(np.int32), kept.indptr.astype(np.int32)
-    return kept
+    features.indices, features.indptr = features.indices.astype(np.int32), features.indptr.astype(np.int32)
+    return features
 
 
 def word_shape(word: str) -> str:
