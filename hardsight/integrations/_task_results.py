@@ -1,5 +1,6 @@
 """A result by tasks: one label each, or the set of labels of a task that has several."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,28 +90,25 @@ def _sets(part: np.ndarray, has: np.ndarray, code: np.ndarray, n: int) -> list[l
     return sets
 
 
-def label_changes(d: Difficulty, task: int | str, now: Any) -> list[tuple[Any, str, str]]:
-    """Return the id, the new and the given label of each row that is about one label of a task, where they differ.
+def changed_labels(d: Difficulty, rows: Sequence[int], task: int | str, now: Any) -> dict[int, str]:
+    """Return the new label, yes or no, of each row that is about one label of a task, where it differs.
 
     Args:
+        rows: all rows that are about the task.
         task: id of the task.
         now: its labels.
 
     Raises:
         InputError: a label that was not measured.
     """
-    assert d.sample is not None
     assert d.part is not None
     labels = set(map(str, now)) if isinstance(now, list | tuple) else {str(now)}
-    rows = np.flatnonzero(d.sample.astype(str) == str(task)).tolist()
-    unknown = labels - {str(d.part[row]) for row in rows}
+    parts = [str(d.part[row]) for row in rows]
+    unknown = labels - set(parts)
     if unknown:
         raise InputError(
             f"task {task!r} has the label {sorted(unknown)[0]!r}, which was not measured: measure the file as it is now"
         )
-    changes = []
-    for row in rows:
-        before, after = str(d.label_names(d.labels[[row]])[0]), YES if str(d.part[row]) in labels else NO
-        if before != after:
-            changes.append((d.ids.tolist()[row], after, before))
-    return changes
+    new = [YES if part in labels else NO for part in parts]
+    before = d.label_names(d.labels[list(rows)]).tolist()
+    return {row: label for row, label, given in zip(rows, new, before, strict=True) if label != given}

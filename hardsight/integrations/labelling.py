@@ -21,7 +21,7 @@ from hardsight.data.samples import Samples
 from hardsight.difficulty.decisions import RELABEL, UNSURE, match_decisions
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.integrations._task_results import TaskResults, label_changes
+from hardsight.integrations._task_results import TaskResults, changed_labels
 from hardsight.io.atomic import as_path, atomic_write
 from hardsight.io.csv_cells import same_cell
 from hardsight.io.json_values import to_json
@@ -204,16 +204,16 @@ def _advise(
     reasons += [""] * (len(chosen) - len(reasons))
     return [
         Advice(
-            ids[str(name)],
-            results.given[task],
-            results.suggested[task],
-            _probability(results.p_suggested, task),
-            n + 1,
-            _probability(results.doubt, task),
-            float(results.error[task]),
-            reasons[n],
+            id=ids[str(results.ids[task])],
+            given=results.given[task],
+            label=results.suggested[task],
+            p_label=_probability(results.p_suggested, task),
+            rank=rank,
+            p_wrong=_probability(results.doubt, task),
+            error=float(results.error[task]),
+            reason=reason,
         )
-        for n, (name, task) in enumerate(zip(measured, chosen.tolist(), strict=True))
+        for rank, (task, reason) in enumerate(zip(chosen.tolist(), reasons, strict=True), 1)
     ]
 
 
@@ -275,8 +275,10 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
     if d.loss_only:
         raise InputError("this result has no labels that could have changed: measure with labels")
     names = d.ids if d.sample is None else d.sample
-    position = {str(name): row for row, name in enumerate(names.tolist())}
-    measured = [number for number, name in enumerate(tasks.ids) if str(name) in position]
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(names.tolist()):
+        rows_of.setdefault(str(name), []).append(row)
+    measured = [number for number, name in enumerate(tasks.ids) if str(name) in rows_of]
     if not measured:
         raise InputError(
             f"none of the {len(tasks.ids):,} tasks was measured (their ids look like {tasks.ids[0]!r}, those of the result "
@@ -284,23 +286,22 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
         )
     labels, _ = tasks.agreed_labels()
     given, ids = d.label_names(d.labels).tolist(), d.ids.tolist()
-    skipped, rows = set(tasks.skipped), list[tuple[Any, str, str, str]]()
+    skipped, changes = set(tasks.skipped), list[tuple[int, str, str]]()
     unchanged = unlabelled = 0
     for number in measured:
-        row, now = position[str(tasks.ids[number])], labels.get(number)
+        rows, now = rows_of[str(tasks.ids[number])], labels.get(number)
         if now is not None:
-            before = str(given[row])
             if d.sample is not None:
-                changes = label_changes(d, tasks.ids[number], now)
+                new_labels = changed_labels(d, rows, tasks.ids[number], now)
             else:
-                changes = [] if same_cell(str(now), before) else [(ids[row], str(now), before)]
-            rows += [(name, RELABEL, after, label) for name, after, label in changes]
-            unchanged += not changes
+                new_labels = {row: str(now) for row in rows if not same_cell(str(now), str(given[row]))}
+            changes += [(row, RELABEL, label) for row, label in new_labels.items()]
+            unchanged += not new_labels
         elif number in skipped:
-            about = [row] if d.sample is None else np.flatnonzero(names == names[row]).tolist()
-            rows += [(ids[each], UNSURE, "", str(given[each])) for each in about]
+            changes += [(row, UNSURE, "") for row in rows]
         else:
             unlabelled += 1
-    table = pd.DataFrame(rows, columns=["id", "action", "label", "given"]).set_index("id")
+    decided = [(ids[row], action, label, str(given[row])) for row, action, label in changes]
+    table = pd.DataFrame(decided, columns=["id", "action", "label", "given"]).set_index("id")
     match_decisions(table.reset_index(), d)
     return TaskDecisions(table, unchanged, unlabelled, len(tasks.ids) - len(measured))
