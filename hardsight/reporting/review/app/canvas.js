@@ -92,6 +92,28 @@ class Plot {
     pen.font = "11px system-ui, sans-serif";
     return pen;
   }
+  // Paints what stays while the pointer moves; until it changes, or the canvas its size, later calls copy it.
+  paintOnce(pen, paint) {
+    if (this.painted?.width === this.canvas.width && this.painted.height === this.canvas.height) {
+      pen.drawImage(this.painted, 0, 0, this.width, this.height);
+      return;
+    }
+    paint();
+    this.painted = make("canvas", { width: this.canvas.width, height: this.canvas.height });
+    this.painted.getContext("2d").drawImage(this.canvas, 0, 0);
+  }
+  repaint() {
+    this.painted = null;
+    this.draw();
+  }
+  ring(pen, x, y, colour, size) {
+    pen.strokeStyle = colour;
+    pen.lineWidth = 1.5;
+    pen.beginPath();
+    pen.arc(x, y, size, 0, 2 * Math.PI);
+    pen.stroke();
+    pen.lineWidth = 1;
+  }
   axes(pen, x, y, counts = false) {
     pen.strokeStyle = theme.line;
     pen.fillStyle = theme.soft;
@@ -111,29 +133,30 @@ class Plot {
     pen.moveTo(MARGIN.left, bottom); pen.lineTo(this.width - MARGIN.right, bottom);
     pen.stroke();
   }
+  // Where an event is on the canvas.
+  point(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  }
   // Drags report two corners as {x0, x1, y0, y1} in pixels when they end; a click reports a point.
   brushing() {
     let from = null;
-    const point = (event) => {
-      const box = this.canvas.getBoundingClientRect();
-      return { x: event.clientX - box.left, y: event.clientY - box.top };
-    };
     const corners = (to) => ({
       x0: Math.min(from.x, to.x), x1: Math.max(from.x, to.x), y0: Math.min(from.y, to.y), y1: Math.max(from.y, to.y),
     });
     this.canvas.addEventListener("pointerdown", (event) => {
       if (event.button) return;
-      from = point(event);
+      from = this.point(event);
       this.canvas.setPointerCapture(event.pointerId);
     });
     this.canvas.addEventListener("pointermove", (event) => {
       if (!from) return;
-      this.dragged = corners(point(event));
+      this.dragged = corners(this.point(event));
       this.draw();
     });
     this.canvas.addEventListener("pointerup", (event) => {
       if (!from) return;
-      const to = point(event), box = corners(to);
+      const to = this.point(event), box = corners(to);
       from = this.dragged = null;
       if (box.x1 - box.x0 < 4 && box.y1 - box.y0 < 4) this.clicked(to);
       else this.selected(box);

@@ -37,6 +37,18 @@ class Pieces {
   text(i) { return decoder.decode(this.piece(i)); }
 }
 
+const allRows = (n) => Uint32Array.from({ length: n }, (_, i) => i);
+
+// Rows sorted by their code, and where each code begins among them, with an end.
+function sortByCode(rows, codes, count) {
+  const starts = new Uint32Array(count + 1), sorted = new Uint32Array(rows.length);
+  for (const row of rows) starts[codes[row] + 1]++;
+  for (let code = 0; code < count; code++) starts[code + 1] += starts[code];
+  const next = starts.slice();
+  for (const row of rows) sorted[next[codes[row]]++] = row;
+  return { sorted, starts };
+}
+
 // Lower-case texts for searching, decoded once, on first use.
 function lowerTexts(pieces) {
   pieces.lowered ??= Array.from({ length: pieces.length }, (_, i) => pieces.text(i).toLowerCase());

@@ -86,16 +86,20 @@ class Decisions {
     });
     return "\ufeff" + ["id,action,label,given" + (this.probability ? ",p_wrong,p_suggested" : ""), ...rows, ""].join("\r\n");
   }
+  // The row with an id; undefined if there is none.
+  rowOf(id) {
+    this.rows ??= new Map(Array.from({ length: this.ids.length }, (_, row) => [this.ids.text(row), row]));
+    return this.rows.get(id);
+  }
   // Parses decisions of a csv text into changes; throws a readable error.
   read(text) {
     const [header, ...rows] = csvRows(text.replace(/^\ufeff/, ""));
     const names = (header ?? []).map((name) => name.trim().toLowerCase());
     const [id, action, label, given] = ["id", "action", "label", "given"].map((name) => names.indexOf(name));
     if (id < 0 || action < 0) throw new Error("it has no columns id and action");
-    this.rows ??= new Map(Array.from({ length: this.ids.length }, (_, row) => [this.ids.text(row), row]));
     const seen = new Set();
     return rows.map((cells, at) => {
-      const name = unescapeCell(cells[id] ?? ""), row = this.rows.get(name), done = (cells[action] ?? "").trim().toLowerCase();
+      const name = unescapeCell(cells[id] ?? ""), row = this.rowOf(name), done = (cells[action] ?? "").trim().toLowerCase();
       const where = `row ${at + 2}, id ${oneLine(name, 40)}`;
       if (row === undefined) throw new Error(`${where}: this result has no such ${about.nouns.row}`);
       if (seen.has(row)) throw new Error(`${where}: it appears twice`);

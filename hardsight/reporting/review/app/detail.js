@@ -62,8 +62,7 @@ class Views {
     return reason && (!shown || shown.kind === "table") ? make("span", { class: "mini words" }, reason) : miniature(shown, "");
   }
   alt(i) {
-    const { label, predicted } = this.columns;
-    const { parts } = this.columns;
+    const { label, predicted, parts } = this.columns;
     return `${capital(about.nouns.row)} ${this.name(i)}` + (parts ? `, ${parts.text(i)}` : "") + (label ? `, ${about.labelName} ${labelText(label[i])}, predicted ${labelText(predicted[i])}` : "");
   }
   verdict(i) {

@@ -9,8 +9,6 @@ const MARKED_SHOWN = 1000;
 const MAP_LIMIT = 65535;
 const MANY = 20000;
 
-const mapColumns = (name) => [`${name.toLowerCase()}_across`, `${name.toLowerCase()}_up`];
-
 function mixColours(from, to, share) {
   const parts = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
   const [a, b] = [parts(from), parts(to)];
@@ -30,33 +28,34 @@ function steps(values, range) {
   return Uint8Array.from(values, (v) => ends.filter((end) => v >= end).length);
 }
 
-// The ways to colour the map that the columns allow, by name: {title, codes, colours(), legend}. Later codes lie on top.
+// The ways to colour the map that the columns allow, by name: {title, codes, names, colours(), ramp}. Later codes lie on top.
+// Of a ramp, the names are those of its two ends.
 function mapColourings(columns) {
-  const { cause, label, p_wrong, p_outlier, error } = columns, found = {};
+  const { cause, label, p_wrong, p_outlier, error } = columns, colourings = {};
   const ramp = (title, values, range, names, end) => ({
-    title, codes: steps(values, range), names,
+    title, codes: steps(values, range), names, ramp: true,
     colours: () => Array.from({ length: STEPS }, (_, at) => mixColours(theme.none, theme[end], at / (STEPS - 1))),
   });
   if (cause) {
     // Samples without a cause come first and so lie below the others.
     const order = [...about.causes].sort((a, b) => (b === "none") - (a === "none")), place = about.causes.map((name) => order.indexOf(name));
-    found.cause = { title: "cause", codes: Uint8Array.from(cause, (code) => place[code]), names: order, colours: () => order.map((name) => theme[name] ?? theme.none) };
+    colourings.cause = { title: "cause", codes: Uint8Array.from(cause, (code) => place[code]), names: order, colours: () => order.map((name) => theme[name] ?? theme.none) };
   }
   if (label && about.classes)
-    found.label = { title: about.labelName, codes: label, names: about.classes.map((_, code) => labelText(code)), colours: () => about.classes.map((_, code) => classColour(code)) };
-  else if (label) found.label = ramp(about.labelName, label, null, ["lowest", "highest"], "imbalance");
-  if (p_wrong) found.p_wrong = ramp("P(label wrong)", p_wrong, [0, 1], ["0", "1"], "noise");
-  if (p_outlier) found.p_outlier = ramp("P(outlier)", p_outlier, [0, 1], ["0", "1"], "noise");
-  found.error = ramp("error", error, null, ["lowest", "highest"], "noise");
-  return found;
+    colourings.label = { title: about.labelName, codes: label, names: about.classes.map((_, code) => labelText(code)), colours: () => about.classes.map((_, code) => classColour(code)) };
+  else if (label) colourings.label = ramp(about.labelName, label, null, ["lowest", "highest"], "imbalance");
+  if (p_wrong) colourings.p_wrong = ramp("P(label wrong)", p_wrong, [0, 1], ["0", "1"], "noise");
+  if (p_outlier) colourings.p_outlier = ramp("P(outlier)", p_outlier, [0, 1], ["0", "1"], "noise");
+  colourings.error = ramp("error", error, null, ["lowest", "highest"], "noise");
+  return colourings;
 }
 
 class EmbeddingMap extends Plot {
   // host: {choose(i), describe(i) -> nodes, selected(mask or null)}; without `selected` there is no lasso.
   constructor(columns, host, height = MAP_HEIGHT) {
     super("Map", height);
-    Object.assign(this, { columns, host, chosen: -1, hovered: -1, enlarged: false });
-    this.rows = Uint32Array.from({ length: columns.error.length }, (_, i) => i);
+    Object.assign(this, { columns, host, chosen: -1, hovered: -1 });
+    this.rows = allRows(columns.error.length);
     this.x = new Float32Array(this.rows.length);
     this.y = new Float32Array(this.rows.length);
     this.colourings = mapColourings(columns);
@@ -83,10 +82,9 @@ class EmbeddingMap extends Plot {
     ];
   }
   project(name) {
-    const [across, up] = mapColumns(name);
     // From 0 to 100, as the fields beside the map show them.
-    this.columns.across = Float32Array.from(this.columns[across], (v) => (100 * v) / MAP_LIMIT);
-    this.columns.up = Float32Array.from(this.columns[up], (v) => (100 * v) / MAP_LIMIT);
+    for (const axis of ["across", "up"])
+      this.columns[axis] = Float32Array.from(this.columns[`${name.toLowerCase()}_${axis}`], (v) => (100 * v) / MAP_LIMIT);
     this.repaint();
   }
   colourBy(name) {
@@ -98,10 +96,6 @@ class EmbeddingMap extends Plot {
     this.rows = rows;
     this.repaint();
   }
-  repaint() {
-    this.painted = null;
-    this.draw();
-  }
   strange(i) {
     const { p_strange, cause } = this.columns;
     return p_strange ? p_strange[i] > 0.5 : cause !== undefined && about.causes[cause[i]] === "strange";
@@ -109,15 +103,13 @@ class EmbeddingMap extends Plot {
   draw() {
     if (!this.width || !this.colouring) return;
     const pen = this.pen();
-    if (this.painted?.width !== this.canvas.width || this.painted.height !== this.canvas.height) {
+    this.paintOnce(pen, () => {
       this.locate();
       this.paint(pen);
-      this.painted = make("canvas", { width: this.canvas.width, height: this.canvas.height });
-      this.painted.getContext("2d").drawImage(this.canvas, 0, 0);
       this.explain();
-    } else pen.drawImage(this.painted, 0, 0, this.width, this.height);
-    if (this.chosen >= 0) this.ring(pen, this.chosen, theme.ink, 6);
-    if (this.hovered >= 0) this.ring(pen, this.hovered, theme.link, 5);
+    });
+    for (const [i, colour, size] of [[this.chosen, theme.ink, 6], [this.hovered, theme.link, 5]])
+      if (i >= 0) this.ring(pen, this.x[i], this.y[i], colour, size);
     if (this.path) this.outline(pen, this.path);
   }
   // Positions in pixels, and the listed samples by cells of the canvas, for finding the nearest one.
@@ -144,11 +136,7 @@ class EmbeddingMap extends Plot {
       for (let i = 0; i < this.x.length; i++) pen.fillRect(this.x[i] - 1, this.y[i] - 1, 2, 2);
     }
     // Sorted by colour, because setting a colour takes longer than drawing a point.
-    const starts = new Uint32Array(colours.length + 1), sorted = new Uint32Array(n);
-    for (const i of this.rows) starts[codes[i] + 1]++;
-    for (let code = 0; code < colours.length; code++) starts[code + 1] += starts[code];
-    const at = starts.slice();
-    for (const i of this.rows) sorted[at[codes[i]]++] = i;
+    const { sorted, starts } = sortByCode(this.rows, codes, colours.length);
     if (n > MANY) this.paintPixels(pen, sorted, starts, colours);
     else {
       pen.globalAlpha = n > 3000 ? 0.65 : 0.85;
@@ -201,14 +189,6 @@ class EmbeddingMap extends Plot {
     pen.stroke();
     pen.lineWidth = 1;
   }
-  ring(pen, i, colour, size) {
-    pen.strokeStyle = colour;
-    pen.lineWidth = 1.5;
-    pen.beginPath();
-    pen.arc(this.x[i], this.y[i], size, 0, 2 * Math.PI);
-    pen.stroke();
-    pen.lineWidth = 1;
-  }
   outline(pen, path) {
     pen.beginPath();
     for (const { x, y } of path) pen.lineTo(x, y);
@@ -220,9 +200,8 @@ class EmbeddingMap extends Plot {
     pen.stroke();
   }
   explain() {
-    const { title, names, counts } = this.colouring, colours = this.colouring.colours();
+    const { title, names, counts, ramp } = this.colouring, colours = this.colouring.colours();
     const swatch = (colour) => { const mark = make("i", { class: "swatch", "aria-hidden": "true" }); mark.style.background = colour; return mark; };
-    const ramp = names.length === 2 && colours.length === STEPS;
     const shown = ramp ? [] : names.map((name, code) => [name, code]).filter(([, code]) => counts.has(code));
     const entries = ramp ? [make("li", {}, names[0], " ", ...colours.map(swatch), names[1])]
       : shown.slice(0, LEGEND_SHOWN).map(([name, code]) => make("li", {}, swatch(colours[code]), make("bdi", {}, oneLine(name, 24))));
@@ -246,20 +225,16 @@ class EmbeddingMap extends Plot {
     return nearest;
   }
   brushing() {
-    const point = (event) => {
-      const box = this.canvas.getBoundingClientRect();
-      return { x: event.clientX - box.left, y: event.clientY - box.top };
-    };
     const far = (a, b) => Math.abs(a.x - b.x) + Math.abs(a.y - b.y) > 4;
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button) return;
-      this.path = [point(event)];
+      this.path = [this.point(event)];
       this.hover(-1);
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
-      const to = point(event);
+      const to = this.point(event);
       if (!this.path) { this.hover(this.nearest(to), to); return; }
       if (this.host.selected && far(this.path.at(-1), to)) { this.path.push(to); this.draw(); }
     });
@@ -279,9 +254,9 @@ class EmbeddingMap extends Plot {
   }
   // Mask of the samples inside a closed path, by the number of its sides to their left.
   inside(path) {
-    const found = new Uint8Array(this.x.length);
+    const mask = new Uint8Array(this.x.length);
     const [left, right] = [Math.min(...path.map((p) => p.x)), Math.max(...path.map((p) => p.x))];
-    for (let i = 0; i < found.length; i++) {
+    for (let i = 0; i < mask.length; i++) {
       const [x, y] = [this.x[i], this.y[i]];
       if (x < left || x > right) continue;
       let within = 0;
@@ -289,9 +264,9 @@ class EmbeddingMap extends Plot {
         const [a, b] = [path[last], path[k]];
         if (a.y > y !== b.y > y && x < a.x + ((y - a.y) / (b.y - a.y)) * (b.x - a.x)) within ^= 1;
       }
-      found[i] = within;
+      mask[i] = within;
     }
-    return found;
+    return mask;
   }
   hover(i, at) {
     if (i < 0) { this.tip.hidden = true; if (this.hovered >= 0) { this.hovered = -1; this.draw(); } return; }

@@ -64,7 +64,7 @@ class Filters {
   order(name) {
     let order = this.orders.get(name);
     if (order) return order;
-    order = Uint32Array.from({ length: about.n }, (_, i) => i);
+    order = allRows(about.n);
     if (name !== "given") {
       const sortable = (column) => Float64Array.from(column, (v) => (Number.isNaN(v) ? -Number.MAX_VALUE : v));
       const values = sortable(this.columns[name].order?.() ?? this.columns[name]), error = sortable(this.columns.error);

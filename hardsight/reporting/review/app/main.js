@@ -96,8 +96,8 @@ class App {
       byId("plots").append(plot.place);
     }
     if (about.maps.length) {
-      this.places = new MapPanel(this);
-      byId("plots").prepend(this.places.place);
+      this.mapPanel = new MapPanel(this);
+      byId("plots").prepend(this.mapPanel.place);
     }
     this.fillChoices();
     this.together = new Together(this);
@@ -117,8 +117,7 @@ class App {
   // A link may name an order, a cause, a sample whose parts are listed, and a row: #order=p_wrong, #cause=strange, #sample=12, #id=7.
   follow(wanted) {
     if (wanted.has("sample") && byId("sample")) byId("sample").value = this.filters.sample = wanted.get("sample");
-    const { idTexts } = this.columns, id = wanted.get("id");
-    for (let i = 0; id !== null && i < idTexts.length && this.linked === undefined; i++) if (idTexts.text(i) === id) this.linked = i;
+    if (wanted.has("id")) this.linked = this.decisions.rowOf(wanted.get("id"));
     const order = wanted.get("order"), cause = about.causes.indexOf(wanted.get("cause"));
     if ([...byId("order").options].some((option) => option.value === order)) byId("order").value = order;
     if (cause < 0) return;
@@ -173,7 +172,7 @@ class App {
       if (sample) this.listSample(sample.dataset.sample);
     });
     document.addEventListener("keydown", (event) => this.key(event));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readTheme(); this.map?.repaint(); this.places?.repaint(); for (const plot of this.plots) plot.draw(); });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readTheme(); this.map?.repaint(); this.mapPanel?.repaint(); for (const plot of this.plots) plot.draw(); });
   }
   fold(folded) {
     byId("fold").setAttribute("aria-expanded", String(!folded));
@@ -191,7 +190,7 @@ class App {
     byId("ordered").textContent = describeOrder(order);
     this.list.show(rows);
     this.map?.update(rows);
-    this.places?.update(rows);
+    this.mapPanel?.update(rows);
     for (const plot of this.plots) plot.update(mask);
     byId("count").textContent = `${grouped(rows.length)} of ${countRows(about.n)}`;
     if (rows.length && this.list.at() < 0) this.choose(rows[0]);
@@ -202,7 +201,7 @@ class App {
     this.chosen = i;
     this.list.select(i);
     if (this.map) { this.map.chosen = i; this.map.draw(); }
-    if (this.places) this.places.chosen = i;
+    if (this.mapPanel) this.mapPanel.chosen = i;
     this.offer(i);
     const request = ++this.drawing;
     const parts = await this.views.chosen(i);

@@ -3,25 +3,24 @@
 class MapPanel {
   constructor(app) {
     this.app = app;
-    const { columns, filters, views } = app;
+    const { columns, filters } = app;
     this.map = new EmbeddingMap(columns, {
       choose: (i) => { app.choose(i); this.dialog.close(); },
-      describe: (i) => this.describe(i, columns, views),
+      describe: (i) => this.describe(i),
       selected: (mask, add) => this.select(mask, add),
     });
     this.ends = [["across", "across the map, 0 to 100"], ["up", "up the map, 0 to 100"]].map(([name, title]) => new Ends(name, title, filters, () => app.filter()));
     this.selection = make("p", { class: "soft", role: "status" });
     this.dialog = byId("map-dialog");
-    const enlarge = make("button", { type: "button", id: "map-enlarge" }, "Enlarge");
-    enlarge.addEventListener("click", () => this.enlarge());
-    this.map.place.append(make("div", { class: "pair" }, ...this.ends.map((ends) => make("div", { class: "ends" }, make("span", {}, ends.name), ends.place))),
-      this.selection, enlarge);
+    this.enlarger = make("button", { type: "button", id: "map-enlarge" }, "Enlarge");
+    this.enlarger.addEventListener("click", () => this.enlarge());
+    this.map.place.append(pairOfEnds(this.ends), this.selection, this.enlarger);
     this.place = make("div", {}, this.map.place);
-    this.dialog.addEventListener("close", () => { this.place.append(this.map.place); enlarge.hidden = false; this.map.resize(MAP_HEIGHT); });
+    this.dialog.addEventListener("close", () => { this.place.append(this.map.place); this.enlarger.hidden = false; this.map.resize(MAP_HEIGHT); });
     byId("map-decide").addEventListener("click", () => app.together.open());
-    this.shrink = enlarge;
   }
-  describe(i, columns, views) {
+  describe(i) {
+    const { columns, views } = this.app;
     const picture = make("span", { class: "place" });
     views.source.sample(i).then((shown) => picture.replaceChildren(views.preview(shown, i)), () => {});
     const { p_wrong, p_strange } = columns;
@@ -45,9 +44,9 @@ class MapPanel {
   }
   enlarge() {
     byId("map-place").append(this.map.place);
-    this.shrink.hidden = true;
+    this.enlarger.hidden = true;
     this.dialog.showModal();
-    this.map.resize(Math.max(220, byId("map-dialog").clientHeight - 215));
+    this.map.resize(Math.max(220, this.dialog.clientHeight - 215));
   }
   set chosen(i) { this.map.chosen = i; this.map.draw(); }
   repaint() { this.map.repaint(); }

@@ -14,13 +14,9 @@ class Parts {
     if (columns.part_text) this.texts = new Pieces(columns, "part_texts");
     this.doubt = columns.p_wrong ?? columns.p_outlier;
     // Rows sorted by sample, where each sample begins, and the place of each row.
-    this.starts = new Uint32Array(this.samples.length + 1);
-    for (const code of this.code) this.starts[code + 1]++;
-    for (let at = 0; at < this.samples.length; at++) this.starts[at + 1] += this.starts[at];
-    const next = this.starts.slice();
-    this.rows = new Uint32Array(about.n);
-    this.place = new Uint32Array(about.n);
-    this.code.forEach((code, row) => { this.place[row] = next[code]; this.rows[next[code]++] = row; });
+    const { sorted, starts } = sortByCode(allRows(about.n), this.code, this.samples.length);
+    Object.assign(this, { rows: sorted, starts, place: new Uint32Array(about.n) });
+    sorted.forEach((row, at) => { this.place[row] = at; });
     this.usual = about.classes ? mostFrequent(columns.label) : -1;
   }
   // Whether the parts of a sample are a running text.

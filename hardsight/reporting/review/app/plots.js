@@ -30,6 +30,11 @@ class Ends {
   }
 }
 
+// Two ranges side by side, each with its name.
+function pairOfEnds(pair) {
+  return make("div", { class: "pair" }, ...pair.map((ends) => make("div", { class: "ends" }, make("span", {}, ends.name), ends.place)));
+}
+
 class Histogram extends Plot {
   constructor(name, title, columns, filters, shape, range, changed) {
     super(title, 92);
@@ -86,7 +91,7 @@ class BiasVariance extends Plot {
     const span = (name) => { const [low, high] = extent(columns[name]); return [Math.min(low, 0), high]; };
     this.ranges = [span("bias"), span("variance")];
     this.ends = ["bias", "variance"].map((name) => new Ends(name, name, filters, changed));
-    this.place.append(make("div", { class: "pair" }, ...this.ends.map((ends) => make("div", { class: "ends" }, make("span", {}, ends.name), ends.place))));
+    this.place.append(pairOfEnds(this.ends));
   }
   update(rows) {
     this.rows = rows;
@@ -95,29 +100,24 @@ class BiasVariance extends Plot {
     this.canvas.setAttribute("aria-label", `Map of bias and variance of ${countRows(rows.length)}${binned ? ", as density" : ""}, coloured by cause. Drag to filter, click to choose.`);
     this.repaint();
   }
-  // Samples are painted once; the ring and the selection are drawn over them.
-  repaint() {
-    this.painted = null;
-    this.draw();
-  }
   colour(i) {
     const { cause } = this.columns;
     return cause ? theme[about.causes[cause[i]]] ?? theme.none : theme.imbalance;
   }
+  // Samples are painted once; the ring and the selection are drawn over them.
   draw() {
     if (!this.width) return;
     const pen = this.pen();
     const x = new Scale(...this.ranges[0], MARGIN.left, this.width - MARGIN.right, root);
     const y = new Scale(...this.ranges[1], this.height - MARGIN.bottom, MARGIN.top, root);
     Object.assign(this, { x, y });
-    if (this.painted?.width !== this.canvas.width || this.painted.height !== this.canvas.height) {
+    this.paintOnce(pen, () => {
       this.axes(pen, x, y);
       if (this.rows.length > MOST_POINTS) this.density(pen);
       else this.points(pen);
-      this.painted = make("canvas", { width: this.canvas.width, height: this.canvas.height });
-      this.painted.getContext("2d").drawImage(this.canvas, 0, 0);
-    } else pen.drawImage(this.painted, 0, 0, this.width, this.height);
-    this.ring(pen);
+    });
+    const { columns, chosen } = this;
+    if (chosen >= 0) this.ring(pen, x.at(columns.bias[chosen]), y.at(columns.variance[chosen]), theme.ink, 6);
     const { bias, variance } = this.filters.ranges;
     const [top, bottom] = [MARGIN.top, this.height - MARGIN.bottom];
     const end = (scale, value, none) => (Number.isFinite(value) ? scale.at(value) : none);
@@ -164,16 +164,6 @@ class BiasVariance extends Plot {
       pen.fillRect((cell % across) * BIN, Math.floor(cell / across) * BIN, BIN - 0.5, BIN - 0.5);
     }
     pen.globalAlpha = 1;
-  }
-  ring(pen) {
-    if (this.chosen < 0) return;
-    const { bias, variance } = this.columns;
-    pen.strokeStyle = theme.ink;
-    pen.lineWidth = 1.5;
-    pen.beginPath();
-    pen.arc(this.x.at(bias[this.chosen]), this.y.at(variance[this.chosen]), 6, 0, 2 * Math.PI);
-    pen.stroke();
-    pen.lineWidth = 1;
   }
   selected({ x0, x1, y0, y1 }) {
     const range = (a, b) => [Math.min(a, b), Math.max(a, b)];
