@@ -130,8 +130,9 @@ def _sum_changes(d: "Difficulty", new: np.ndarray, rows: np.ndarray) -> pd.DataF
         rows: of the samples that change.
     """
     assert d.p_wrong is not None
+    assert d.suggested is not None
     assert d.p_suggested is not None
-    dropped, is_suggested = new[rows] < 0, new[rows] == d.suggested[rows] if d.suggested is not None else False
+    dropped, is_suggested = new[rows] < 0, new[rows] == d.suggested[rows]
     right, put_right = 1 - d.p_wrong[rows], d.p_suggested[rows]
     values = {
         "samples": np.ones(len(rows), dtype=np.int64),

@@ -3,7 +3,6 @@ r"""Bradley–Terry models of pairs: the probability that one of two is preferre
 import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -62,7 +61,10 @@ class BradleyTerry:
         if samples.classes is None or len(samples.classes) != 2:
             raise InputError(f"{self.name} is for pairs: pass them to hs.measure_preferences")
         difference = _differences(samples)
-        setting = self._choose_setting(samples, difference, plan.blocks)
+        key = (self, samples)
+        if key not in plan.cache:
+            plan.cache[key] = self._choose_setting(samples, difference, plan.blocks)
+        setting: _Setting = plan.cache[key]
         for member in plan.members():
             rows = member.train
             slopes = _fit(difference[rows], samples.labels[rows], _weights(samples, rows), setting)
@@ -74,12 +76,7 @@ class BradleyTerry:
         penalties = PENALTIES if self.penalty is None else (self.penalty,)
         scalings = (False, True) if self.scale_each is None else (self.scale_each,)
         settings = [_Setting(penalty, scaling) for penalty in penalties for scaling in scalings]
-        if len(settings) == 1:
-            return settings[0]
-        chosen = _CHOSEN.get(samples)
-        if chosen is None or chosen not in settings:
-            chosen = _CHOSEN[samples] = _choose(settings, samples, difference, blocks)
-        return chosen
+        return settings[0] if len(settings) == 1 else _choose(settings, samples, difference, blocks)
 
 
 class _Setting(NamedTuple):
@@ -118,10 +115,6 @@ def _fit(difference: np.ndarray, label: np.ndarray, weights: np.ndarray | None, 
         model.fit(difference * scale, label, sample_weight=weights)
     slopes: np.ndarray = model.coef_[0] * scale
     return slopes
-
-
-# The setting for the latest samples, as long as they live, for all parts of a run.
-_CHOSEN: WeakKeyDictionary[Samples, _Setting] = WeakKeyDictionary()
 
 
 def _choose(settings: list[_Setting], samples: Samples, difference: np.ndarray, blocks: np.ndarray) -> _Setting:
