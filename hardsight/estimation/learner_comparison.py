@@ -33,6 +33,7 @@ from hardsight.estimation.training_length import PilotRun, make_pilot_plan, pred
 from hardsight.io.progress import progress_bar
 from hardsight.learners import LEARNERS, Learner, SklearnModel
 from hardsight.learners.presets.trees import make_boosting, make_lightgbm
+from hardsight.learners.registry import is_auto
 from hardsight.learners.tempered import Tempered
 from hardsight.resampling.splitters import KFold
 
@@ -92,8 +93,7 @@ def _is_open(job: Job) -> bool:
     """Return whether the learner is left open, and the samples are a table that all kinds of models can learn."""
     request, samples = job.request, job.samples
     return (
-        isinstance(request.learner, str)
-        and request.learner == "auto"
+        is_auto(request.learner)
         and request.record is None
         and not request.budget.limited
         and request.reliability is None

@@ -21,6 +21,7 @@ from hardsight.estimation.job import Job
 from hardsight.estimation.runner import Runner
 from hardsight.estimation.training_length import make_pilot_plan, predict_once
 from hardsight.io.progress import progress_bar
+from hardsight.learners.registry import is_auto
 
 # Weights of the tags one and two tokens away, against the token's own word.
 _NEAR, _FAR = 1.0, 0.5
@@ -37,8 +38,7 @@ def add_tag_witness(job: Job, runner: Runner) -> Job:
     ledger = request.estimate.ledger is not False and job.loss == "log"
     is_token = samples.parts is not None and samples.parts.kind == "token" and samples.classes is not None
     spells_spans = any(split_tag(str(name)).prefix for name in samples.classes or ())
-    left_open = isinstance(request.learner, str) and request.learner == "auto"
-    by_default = samples.sparse and left_open and not request.budget.limited
+    by_default = samples.sparse and is_auto(request.learner) and not request.budget.limited
     if spells_spans or not (ledger and is_token and by_default):
         return job
     plan = make_pilot_plan(samples, job.plan.blocks, request.seed + _SEED_KEY)

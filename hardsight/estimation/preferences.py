@@ -11,6 +11,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.estimation.measure import measure
 from hardsight.learners.linear.bradley_terry import BradleyTerry
+from hardsight.learners.registry import is_auto
 from hardsight.validation import join_examples
 
 # Arguments of hs.measure that pairs have no use for.
@@ -95,7 +96,7 @@ def measure_pairs(pairs: Pairs, *, learner: Any = "auto", **arguments: Any) -> D
     refine = arguments.pop("refine", None)
     d = measure(
         pairs.samples,
-        learner=BradleyTerry() if isinstance(learner, str) and learner == "auto" else learner,
+        learner=BradleyTerry() if is_auto(learner) else learner,
         refine=False if refine is None else refine,
         duplicates="apart",
         **arguments,

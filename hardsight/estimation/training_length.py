@@ -21,6 +21,7 @@ from hardsight.estimation.plan import draw_rounds
 from hardsight.estimation.runner import Runner
 from hardsight.learners import Learner, OnProgress, TunableLength, capabilities_of
 from hardsight.learners.network.network import format_length
+from hardsight.learners.registry import is_auto
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
 from hardsight.resampling.plan import Plan, Round, check_rounds, small_classes
@@ -99,10 +100,8 @@ def tunable_learner(
     """
     if pilot is False:
         return None
-    if pilot is None:
-        left_open = isinstance(learner_argument, str) and learner_argument == "auto"
-        if not left_open or max_models is not None or isinstance(splitter, LeaveOneOut):
-            return None
+    if pilot is None and (not is_auto(learner_argument) or max_models is not None or isinstance(splitter, LeaveOneOut)):
+        return None
     if isinstance(learner, TunableLength) and capabilities_of(learner).tunable_length:
         return learner
     if pilot is None:

@@ -28,6 +28,7 @@ from hardsight.explanation.verdict import make_verdict, write_paragraph
 from hardsight.explanation.weight_summary import largest_weights, weight_overview, weight_shares
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, Network, TunableLength, capabilities_of, choose, weighted_learners
+from hardsight.learners.registry import is_auto
 from hardsight.measures.losses import Loss
 from hardsight.validation import check_int, check_range
 from hardsight.weights import weigh
@@ -234,7 +235,7 @@ def _choose_learner(argument: Any, samples: Samples, d: Difficulty, *, weighted:
             "or an estimator whose fit takes sample_weight; or effect=False for a forecast alone"
         )
     length = (d.run.training_length or {}).get("length")
-    if isinstance(argument, str) and argument == "auto" and isinstance(learner, TunableLength) and length is not None:
+    if is_auto(argument) and isinstance(learner, TunableLength) and length is not None:
         return learner.with_length(length)
     return learner
 

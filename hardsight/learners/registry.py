@@ -118,6 +118,11 @@ def _learner_of_modules(make: Any) -> Learner:
     raise InputError(f"learner={name} must make a torch module. It returned {type(made).__name__}: {instead}")
 
 
+def is_auto(learner: Any) -> bool:
+    """Return whether a user left the learner open."""
+    return isinstance(learner, str) and learner == "auto"
+
+
 def check_name(learner: Any) -> Any:
     """Return the learner unchanged if it is no name, or a known one.
 
