@@ -28,7 +28,16 @@ class _Text(click.ParamType):
         return value
 
 
+class TextOrFile(_Text):
+    """A name, or the path of a file with one value per row."""
+
+    def names_file(self, value: str, folder: Path) -> bool:
+        """Return whether a value is the path of a file, relative to a folder, that can hold one value per row."""
+        return Path(value).suffix.lower() in (".npy", ".csv", ".txt") and (folder / value).is_file()
+
+
 TEXT = _Text()
+TEXT_OR_FILE = TextOrFile()
 _MERGE_SPELLINGS = click.option(
     "--merge-spellings",
     is_flag=True,
@@ -112,18 +121,20 @@ def _source_options() -> list[Any]:
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say what the columns of DATA are."""
     options = [
-        click.option("--label", type=TEXT,
+        click.option("--label", type=TEXT_OR_FILE,
                      help="Column (or array) of the labels; required for tables. For .npy: path of a file of labels."),
         _LABELS,
         _LABEL_SEPARATOR,
-        click.option("--id", "id_", type=TEXT, help="Column of unique names of the samples."),
-        click.option("--group", type=TEXT, help="Column of groups: equal values are always on the same side of a split."),
+        click.option("--id", "id_", type=TEXT_OR_FILE, help="Column of unique names of the samples."),
+        click.option("--group", type=TEXT_OR_FILE,
+                     help="Column of groups: equal values are always on the same side of a split."),
         click.option("--text", type=TEXT, help="Column of the texts to measure."),
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
                      help="Column that is not a feature; may be repeated."),
         click.option("--task", type=Choice(["auto", "classification", "regression"]), default="auto",
                      show_default=True, help="What the labels are."),
-        click.option("--embedding", "--features", "embedding", default="auto", show_default=True,
+        click.option("--embedding", "--features", "embedding", type=TEXT_OR_FILE, default="auto",
+                     show_default=True,
                      help="How texts and images become numbers: tfidf; pixels, pixels:SIZE, efficientnet-lite0; a model, "
                           "timm:NAME, open_clip:NAME, transformers:NAME, sentence-transformers:NAME, where NAME may be a "
                           "folder; or your own .npy file with one row per sample."),

@@ -28,6 +28,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "Copies": ("duplicates", "against"),
     "Where models are trained": ("jobs", "backend", "address"),
     "Results": ("out", "output", "resume", "csv", "hardest", "ask", "top", "tool", "as_json", "quiet", "seed", "port"),
+    "Repeating a run": ("settings", "save_settings"),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import check_inputs_stay, make_console, write_csv, write_files
 from hardsight.cli.options import TEXT, table_file_options, take_read_options
 from hardsight.cli.output import lock_folder, print_json
-from hardsight.cli.sections import SectionedCommand
+from hardsight.cli.settings_file import RepeatableCommand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MAX_PRINTED = 10
 
 
-@main.command(cls=SectionedCommand, short_help="Judge several annotators and their labels.")
+@main.command(cls=RepeatableCommand, short_help="Judge several annotators and their labels.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--item", type=TEXT, help="Column of the items; required for tables.")
 @click.option("--annotator", type=TEXT,

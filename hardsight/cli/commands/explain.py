@@ -7,16 +7,17 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.options import TEXT, data_options, take_read_options
+from hardsight.cli.options import TEXT, TEXT_OR_FILE, data_options, take_read_options
 from hardsight.cli.output import lock_folder, print_json
 from hardsight.cli.parsing import parse_assignment
-from hardsight.cli.sections import Choice, SectionedCommand
+from hardsight.cli.sections import Choice
+from hardsight.cli.settings_file import RepeatableCommand
 
 
-@main.command(cls=SectionedCommand, short_help="Explain what sample weights do, and test it.")
+@main.command(cls=RepeatableCommand, short_help="Explain what sample weights do, and test it.")
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
-@click.option("--counts", metavar="COLUMN", type=TEXT,
+@click.option("--counts", metavar="COLUMN", type=TEXT_OR_FILE,
               help="Column of how much each sample counts in every training, with and without the weights; measure calls it "
                    "--weights.")  # fmt: skip
 @click.option("--difficulty", type=click.Path(path_type=Path),

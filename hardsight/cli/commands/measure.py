@@ -8,16 +8,19 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import check_inputs_stay, check_run, measure_and_report
-from hardsight.cli.options import TEXT, data_options, format_roles, run_options, take_read_options
+from hardsight.cli.options import TEXT_OR_FILE, data_options, format_roles, run_options, take_read_options
 from hardsight.cli.output import lock_folder
 from hardsight.cli.parsing import make_splits
-from hardsight.cli.sections import Choice, SectionedCommand
+from hardsight.cli.sections import Choice
+from hardsight.cli.settings_file import RepeatableCommand
 
 
-@main.command(cls=SectionedCommand, short_help="Measure the difficulty of every sample.")
+@main.command(cls=RepeatableCommand, short_help="Measure the difficulty of every sample.")
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
-@click.option("--weights", metavar="COLUMN", type=TEXT, help="Column of how much each sample counts in training, 0 or more.")
+@click.option(
+    "--weights", metavar="COLUMN", type=TEXT_OR_FILE, help="Column of how much each sample counts in training, 0 or more."
+)
 @click.option("--learner", default="auto", show_default=True, help="auto, or a name from `hardsight learners`.")
 @click.option("--loss", type=Choice(["log", "brier", "zero-one", "squared"]),
               help="Loss whose mean is the error. [default: log; squared for regression]")  # fmt: skip

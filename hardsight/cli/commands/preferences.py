@@ -10,10 +10,10 @@ from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import check_inputs_stay, check_run, measure_and_report
 from hardsight.cli.options import TEXT, run_options, table_file_options, take_read_options
 from hardsight.cli.output import lock_folder
-from hardsight.cli.sections import SectionedCommand
+from hardsight.cli.settings_file import RepeatableCommand
 
 
-@main.command(cls=SectionedCommand, short_help="Find preferences of pairs that are likely flipped.")
+@main.command(cls=RepeatableCommand, short_help="Find preferences of pairs that are likely flipped.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--chosen", type=TEXT, default="chosen", show_default=True, help="Column of what was preferred.")
 @click.option("--rejected", type=TEXT, default="rejected", show_default=True, help="Column of the other of each pair.")
