@@ -13,6 +13,7 @@ from hardsight.attribution.names import FACTORS, NO_CAUSE, causes_in
 from hardsight.cli.ledger_bars import LEGEND, ledger_bars
 from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import count_samples, group_by_class
 from hardsight.io.json_values import to_json, to_records
 from hardsight.reporting.answer import answer, caution
 from hardsight.reporting.formatting import format_class, format_error, format_line, format_number, format_share
@@ -166,11 +167,13 @@ def _classes_table(d: Difficulty, layout: _TableLayout) -> Table:
     has_ledger = d.ledger is not None
     bars = ledger_bars(np.array([row.terms for row in rows]), 14) if has_ledger else [None] * len(rows)
     cells = layout.name_cells if has_ledger else 40
-    label = format_line(d.settings.get("label_name", "label"), 40)
+    by_label = d.classes is not None and group_by_class(d).noun == "label"
+    label = "label" if by_label else format_line(d.settings.get("label_name", "label"), 40)
     no_ledger, has_noise = layout.terms and not has_ledger, d.noise_variance is not None
     columns: list[_Column] = [
         _Column(_cut(label, cells), lambda row: _cut(row[0].name, cells), kind="name"),
-        _Column(nouns_of(d).rows, lambda row: f"{row[0].size:,}"),
+        _Column(nouns_of(d).samples if by_label else nouns_of(d).rows, lambda row: f"{row[0].size:,}"),
+        _Column("have it", lambda row: f"{row[0].share_with:.1%}", by_label),
         _Column("error", lambda row: format_number(row[0].error)),
         _Column("± s.e.", lambda row: format_error(row[0].error, row[0].error_se)),
         *_term_columns(layout.terms and has_ledger, lambda row: row[0].terms),
@@ -183,7 +186,7 @@ def _classes_table(d: Difficulty, layout: _TableLayout) -> Table:
         _Column("outliers", lambda row: f"{row[0].outliers:.1f}", has_noise),
     ]
     of_label = "" if label == "class" else f" of {label}"
-    title = f"\nBy {label}" if d.regression else f"\nBy class{of_label}, hardest first"
+    title = f"\nBy {label}" if d.regression else f"\nBy {'label' if by_label else f'class{of_label}'}, hardest first"
     table = _make_table(escape(title), columns, zip(rows, bars, strict=True))
     if len(groups) > MAX_CLASSES:
         table.add_row(f"… {len(groups) - MAX_CLASSES:,} more")
@@ -225,10 +228,11 @@ def _describe_action(row: dict[Any, Any], class_name: Any) -> str:
 
 
 def summary_json(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str]) -> dict[str, Any]:
-    """Return the summary as JSON types; what is unknown is null."""
+    """Return the summary as JSON types; what is unknown is null. Rows that are parts of samples are counted as "parts"."""
     causes, actions, rates = d.cause, d.recommended_action, d.noise_rates
     return {
-        "samples": len(d),
+        "samples": count_samples(d),
+        "parts": None if d.sample is None else {"kind": nouns_of(d).row, "number": len(d)},
         "classes": None if d.classes is None else list(d.classes),
         "error": float(d.error.mean()),
         "bias": to_json(d.bias.mean()),
@@ -256,15 +260,16 @@ def _ledger_json(d: Difficulty) -> dict[str, Any]:
     def factors(row: Cause | Group) -> dict[str, float]:
         return dict(zip(FACTORS, row.terms, strict=True))
 
+    rows, noun = "samples" if d.sample is None else "parts", group_by_class(d).noun
     return {
         "causes": [
-            {"cause": row.name, "samples": row.size, "error": to_json(row.mean_error)}
+            {"cause": row.name, rows: row.size, "error": to_json(row.mean_error)}
             | factors(row)
             | {"todo": row.recommendations}
             for row in summarize_causes(d)
         ],
         "classes": [
-            {"class": row.name, "samples": row.size, "error": row.error, "wrong": to_json(row.p_wrong)} | factors(row)
+            {noun: row.name, rows: row.size, "error": row.error, "wrong": to_json(row.p_wrong)} | factors(row)
             for row in summarize_groups(d)
         ],
     }

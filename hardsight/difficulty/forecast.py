@@ -7,6 +7,7 @@ import pandas as pd
 
 from hardsight.attribution.names import TOO_FEW
 from hardsight.difficulty.decisions import DROP, RELABEL, Decisions
+from hardsight.difficulty.samples_of_parts import group_by_class
 from hardsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ class Forecast(NamedTuple):
     """Expected numbers of right and wrong labels after decisions, as if nobody looked at the samples.
 
     Attributes:
-        table: one row per given class, with columns
+        table: one row per given class, or per label where samples have several, with columns
 
             - ``samples``: number of samples with this label, and ``wrong``, how many of these labels are wrong now,
             - ``relabelled``: number of labels changed. Of these, ``put_right`` were wrong and become right, ``spoilt`` were
@@ -95,8 +96,10 @@ def forecast_decisions(d: "Difficulty", decisions: Decisions) -> Forecast:
     stay = np.ones(len(d), dtype=bool)
     stay[relabelled] = stay[dropped] = False
 
+    groups = group_by_class(d)
+
     def by_class(positions: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
-        sums: np.ndarray = np.bincount(d.labels[positions], values, len(d.classes or ()))
+        sums: np.ndarray = np.bincount(groups.codes[positions], values, len(groups.names))
         return sums
 
     everything = np.arange(len(d))
@@ -114,7 +117,7 @@ def forecast_decisions(d: "Difficulty", decisions: Decisions) -> Forecast:
         "dropped_right": by_class(dropped, 1 - d.p_wrong[dropped]),
         "wrong_after": by_class(everything[stay], d.p_wrong[stay]) + by_class(rows, spoilt + still_wrong),
     }
-    index = pd.Index(list(d.classes), dtype=object, name="class")
+    index = pd.Index(groups.names, dtype=object, name=groups.noun)
     too_few = 0 if d.cause is None else int((d.cause[relabelled] == TOO_FEW).sum())
     new_codes = d.labels.copy()
     new_codes[dropped], new_codes[relabelled] = -1, new

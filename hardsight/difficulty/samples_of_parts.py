@@ -1,15 +1,44 @@
-"""Samples whose parts were measured: sums over the parts."""
+"""Samples whose parts were measured: sums over the parts, and what tables group rows by."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hardsight.data.from_label_sets import KIND
+from hardsight.data.from_label_sets import KIND, NO, YES
 from hardsight.errors import InputError
 
 if TYPE_CHECKING:
     from hardsight.difficulty.result import Difficulty
+
+
+class RowGroups(NamedTuple):
+    """What tables by class group rows by."""
+
+    noun: str  # what a group is: "class" or "label"
+    codes: np.ndarray  # of each row's group, (row,)
+    names: list[Any]  # of the groups; some may have no row
+
+
+def has_several_labels(d: "Difficulty") -> bool:
+    """Return whether each row is one of several labels of its sample, whose classes are no and yes."""
+    return d.part is not None and d.classes == (NO, YES) and d.run.part_name == KIND
+
+
+def group_by_class(d: "Difficulty") -> RowGroups:
+    """Return the classes of the labels as given; where samples have several labels, the labels.
+
+    No and yes of several labels together would be groups that mean nothing.
+
+    Raises:
+        ValueError: the result has no classes.
+    """
+    if d.classes is None:
+        raise ValueError("no classes")
+    if d.part is None or not has_several_labels(d):
+        return RowGroups("class", d.labels, list(d.classes))
+    names, codes = np.unique(d.part, return_inverse=True)
+    return RowGroups("label", codes.reshape(-1), names.tolist())
 
 
 def class_codes(d: "Difficulty", codes: np.ndarray) -> np.ndarray:
@@ -18,7 +47,7 @@ def class_codes(d: "Difficulty", codes: np.ndarray) -> np.ndarray:
     Where samples have several labels, the yes of one label and that of another are different classes. Otherwise the codes
     stay as they are.
     """
-    if d.part is None or d.classes is None or d.run.part_name != KIND:
+    if d.part is None or d.classes is None or not has_several_labels(d):
         return codes
     of_part: np.ndarray = np.unique(d.part, return_inverse=True)[1].reshape(-1) * len(d.classes) + codes
     return of_part

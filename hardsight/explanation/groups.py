@@ -7,6 +7,7 @@ import numpy as np
 
 from hardsight.attribution.names import causes_in
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import group_by_class
 
 N_DECILES = 10
 BY = ("all", "class", "cause", "decile")
@@ -36,8 +37,9 @@ def list_groups(d: Difficulty) -> Iterator[Group]:
     """Yield all groups that are not empty: classes in the order of their codes, causes in that of the ledger."""
     yield Group("all", "all", np.ones(len(d), dtype=bool))
     if d.classes is not None:
-        for code in np.unique(d.labels):
-            yield Group("class", str(d.classes[code]), d.labels == code)
+        _, codes, names = group_by_class(d)
+        for code in np.unique(codes):
+            yield Group("class", str(names[code]), codes == code)
     if d.cause is not None:
         for cause in causes_in(d.cause):
             if (d.cause == cause).any():

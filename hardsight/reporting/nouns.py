@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hardsight.data.conversion import object_array
-from hardsight.data.from_label_sets import KIND, YES
+from hardsight.data.from_label_sets import YES
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import has_several_labels
 from hardsight.reporting.formatting import format_line, pluralize
 
 # What has the parts of a kind, where "sample" would be vague.
@@ -34,7 +35,7 @@ def nouns_of(d: Difficulty) -> Nouns:
 def class_names(d: Difficulty, rows: np.ndarray) -> np.ndarray:
     """Name the given classes of some rows, ``(row,)``; if each is one of several labels, "dog" or "samples without dog"."""
     names = d.label_names(d.labels[rows])
-    if d.part is None or d.run.part_name != KIND:
+    if d.part is None or not has_several_labels(d):
         return names
     pairs = zip(names.tolist(), d.part[rows].tolist(), strict=True)
     return object_array([part if name == YES else f"samples without {part}" for name, part in pairs])

@@ -13,7 +13,7 @@ from hardsight.difficulty.actions import COLLECT_CLASS, COLLECT_SIMILAR, INSPECT
 from hardsight.difficulty.decisions import RELABEL, Decisions
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.result import Difficulty
-from hardsight.difficulty.samples_of_parts import class_codes, count_samples
+from hardsight.difficulty.samples_of_parts import class_codes, count_samples, group_by_class, has_several_labels
 from hardsight.reporting.formatting import (
     LOSSES,
     UNITS,
@@ -99,7 +99,7 @@ def measurement_facts(d: Difficulty) -> list[tuple[str, str]]:
         nouns.rows.capitalize(): f"{len(d):,}",
         nouns.samples.capitalize(): f"{count_samples(d):,}",
         "Target": d.run.label_name if d.regression else None,
-        "Classes": None if d.classes is None else f"{len(d.classes):,}",
+        **_count_classes_of(d),
         "Models": f"{d.run.n_models:,}",
         "Held-out views each": f"{fewest:,}" if fewest == most else f"{fewest:,}–{most:,}",
         "Splits": d.run.splits or None,
@@ -110,6 +110,13 @@ def measurement_facts(d: Difficulty) -> list[tuple[str, str]]:
         "Seed": d.run.seed,
     }
     return [(name, format_line(value, 80)) for name, value in figures.items() if value is not None]
+
+
+def _count_classes_of(d: Difficulty) -> dict[str, str]:
+    if d.classes is None:
+        return {}
+    noun, _, names = group_by_class(d)
+    return {"Classes" if noun == "class" else "Different labels": f"{len(names):,}"}
 
 
 def findings(d: Difficulty) -> list[str]:
@@ -278,10 +285,11 @@ FINDINGS: tuple[Callable[[Difficulty], str | None], ...] = (
 
 
 class Group(NamedTuple):
-    """The means over one class, or over one part of the target's range."""
+    """The means over one class, over one of several labels, or over one part of the target's range."""
 
-    name: str  # of the class, or the range
-    size: int  # number of samples
+    name: str  # of the class, the label, or the range
+    size: int  # number of rows
+    share_with: float  # share of them that have the label; NaN unless it is one of several
     error: float  # mean error
     error_se: float  # its standard error over the samples; NaN for a single sample
     bias: float  # mean bias
@@ -297,11 +305,15 @@ class Group(NamedTuple):
 def summarize_groups(d: Difficulty) -> list[Group]:
     """Return the means by class, hardest first; in regression by fifths of the target, lowest first.
 
-    Empty if there are neither classes nor targets.
+    Where samples have several labels, by label. Empty if there are neither classes nor targets.
     """
     if d.loss_only:
         return []
-    codes, names = _target_ranges(d) if d.classes is None else (d.labels, [format_class(name, 80) for name in d.classes])
+    if d.classes is None:
+        codes, names = _target_ranges(d)
+    else:
+        _, codes, classes = group_by_class(d)
+        names = [format_class(name, 80) for name in classes]
     sizes = np.bincount(codes, minlength=len(names))
     present = np.flatnonzero(sizes)
     n = sizes[present]
@@ -319,6 +331,7 @@ def summarize_groups(d: Difficulty) -> list[Group]:
     columns: dict[str, list[Any]] = {
         "name": [names[code] for code in present],
         "size": n.tolist(),
+        "share_with": mean(d.labels if has_several_labels(d) else None).tolist(),
         "error": error.tolist(),
         # A class of one sample has no spread: its standard error is unknown, not zero.
         "error_se": np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan).tolist(),

@@ -1,5 +1,7 @@
 """``hardsight measure`` and ``apply`` of tables whose samples have several labels."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +31,17 @@ def test_columns_are_measured_and_written_back(table, tmp_path):
     result = run("apply", out, table, "--labels", "cat,dog", "--suggestions", "-o", tmp_path / "new.csv")
     assert result.exit_code == 0, result.output
     assert list(pd.read_csv(tmp_path / "new.csv").columns) == ["p", "q", "cat", "dog"]
+
+
+def test_json_counts_samples_and_parts(table, tmp_path):
+    quick = ["--learner", "logistic", "--folds", 2, "--repeats", 2, "--json", "--quiet", "--out", tmp_path / "out"]
+    several = json.loads(run("measure", table, "--labels", "cat,dog", *quick).output)
+    assert (several["samples"], several["parts"]) == (40, {"kind": "label", "number": 80})
+    assert {row["label"]: row["parts"] for row in several["ledger"]["classes"]} == {"cat": 40, "dog": 40}
+    assert sum(row["parts"] for row in several["ledger"]["causes"]) == 80
+    one = json.loads(run("measure", table, "--label", "cat", *quick).output)
+    assert (one["samples"], one["parts"]) == (40, None)
+    assert sum(row["samples"] for row in one["ledger"]["classes"]) == 40
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from playwright.sync_api import expect
 from support.example_parts import SENTENCE, of_labels, of_tokens
 from support.random_results import random_result
 
+from hardsight.explanation.groups import list_groups
 from hardsight.reporting.answer import answer
 from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.parts import NAMES_AROUND, PartsView
 from hardsight.reporting.report.page import render as render_report
 from hardsight.reporting.review.page import render as render_review
-from hardsight.reporting.summary import describe_measurement, measurement_facts
+from hardsight.reporting.summary import describe_measurement, measurement_facts, summarize_groups
 
 
 def test_rows_are_called_what_they_are() -> None:
@@ -33,6 +34,26 @@ def test_rows_are_called_what_they_are() -> None:
     assert ("Tokens", "96") in measurement_facts(tokens)
     assert ("Sentences", "12") in measurement_facts(tokens)
     assert repr(tokens).count("96 tokens") == 2
+
+
+def test_tables_by_class_have_a_row_per_label() -> None:
+    d, _ = of_labels()
+    rows = {row.name: row for row in summarize_groups(d)}
+    assert set(rows) == {"cat", "dog", "outdoors"}
+    for name, row in rows.items():
+        of_label = d.part == name
+        assert row.size == 12
+        np.testing.assert_allclose(row.error, d.error[of_label].mean())
+        np.testing.assert_allclose(row.share_with, (d.labels == 1)[of_label].mean())
+    assert set(d.forecast(d.suggestions()).table.index) == set(rows)
+    assert {group.name for group in list_groups(d) if group.by == "class"} == set(rows)
+    assert ("Different labels", "3") in measurement_facts(d)
+    page = re.sub("<[^>]*>", " ", render_report(d))
+    assert "By label" in page
+    assert re.search(r"dog\s+12\s", page)
+    assert "mean error of the label" in str(d.plot.ledger().to_dict())
+    # Classes of other parts stay classes.
+    assert {row.name for row in summarize_groups(of_tokens()[0])} == {"ant", "bee", "cat"}
 
 
 def test_a_sample_is_shown_with_the_parts_around_one() -> None:

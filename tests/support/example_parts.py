@@ -20,9 +20,14 @@ def of_tokens(sentences: int = 12) -> tuple[Difficulty, hs.Samples]:
 
 
 def of_labels(samples: int = 12) -> tuple[Difficulty, hs.Samples]:
-    """Samples with three named parts each."""
+    """Samples with three labels each, "no" or "yes"."""
     names = np.tile(["cat", "dog", "outdoors"], samples)
-    return _with_parts(Parts.of(np.repeat(np.arange(samples), 3), names, kind="label"))
+    d, measured = _with_parts(Parts.of(np.repeat(np.arange(samples), 3), names, kind="label"))
+    consensus = d.consensus[:, :2] - np.logaddexp(d.consensus[:, :1], d.consensus[:, 1:2])
+    rates = {"transition": [[0.9, 0.1], [0.2, 0.8]], "class_shares": [0.4, 0.6]}
+    codes = {name: np.minimum(getattr(d, name), 1) for name in ("labels", "suggested", "predicted")}
+    d = replace(d, **codes, classes=("no", "yes"), consensus=consensus, run=replace(d.run, **rates))
+    return d, replace(measured, labels=d.labels, classes=d.classes)
 
 
 def _with_parts(parts: Parts) -> tuple[Difficulty, hs.Samples]:

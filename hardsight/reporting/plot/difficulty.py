@@ -4,9 +4,11 @@ import altair as alt
 import numpy as np
 
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import group_by_class, has_several_labels
 from hardsight.errors import InputError
 from hardsight.reporting.charts import inline_data, unique_names
 from hardsight.reporting.formatting import UNITS, format_count, format_line, format_number
+from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.palette import COLOURS, FAINT, GREY
 from hardsight.reporting.plot.theme import check_not_empty, without_config
 from hardsight.reporting.report import figures
@@ -42,7 +44,7 @@ def ledger(d: Difficulty, by: str = "class", most: int = 20) -> alt.LayerChart:
     elif by == "class":
         classes = summarize_groups(d)[:most]
         names = [format_line(row.name, 32) for row in classes]
-        terms, title = [row.terms for row in classes], "mean error of the class (nats)"
+        terms, title = [row.terms for row in classes], f"mean error of the {group_by_class(d).noun} (nats)"
     else:
         causes = [row for row in summarize_causes(d) if row.size][:most]
         names = [row.name for row in causes]
@@ -76,7 +78,7 @@ def errors(d: Difficulty) -> alt.LayerChart:
 
 
 def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
-    """Draw the mean error of every class with its 95 % interval, hardest first, and a line at the mean of all samples.
+    """Draw the mean error of every class, or of each of several labels, with its 95 % interval, hardest first, and a line at the mean of all samples.
 
     Regression is shown by fifths of the target, lowest first. A class of one sample has no interval.
 
@@ -99,7 +101,8 @@ def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
     title = f"mean error ({UNITS.get(d.run.loss, d.run.loss)})"
     x = alt.X("low:Q", title=title, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=6))
     tooltip = [alt.Tooltip(f"{field}:N", title=name) for field, name in titles.items()]
-    base = alt.Chart(inline_data(_class_values(names, rows))).encode(y=y, tooltip=tooltip)
+    counted = nouns_of(d).sample if has_several_labels(d) else nouns_of(d).row
+    base = alt.Chart(inline_data(_class_values(names, rows, counted))).encode(y=y, tooltip=tooltip)
     mean = float(np.nanmean(d.error))
     line = alt.Chart(inline_data([{"at": mean}])).mark_rule(strokeDash=[4, 3], color=GREY)
     point = base.mark_point(filled=True, size=60, opacity=1, color=COLOURS["imbalance"])
@@ -110,12 +113,12 @@ def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
     ]
     return without_config(
         alt.LayerChart(layer=layers),
-        f"line: mean of all {len(d):,} samples, {format_number(mean)}",
+        f"line: mean of all {len(d):,} {nouns_of(d).rows}, {format_number(mean)}",
         height=_BAR_HEIGHT * len(names),
     )
 
 
-def _class_values(names: list[str], rows: list[Group]) -> list[dict[str, object]]:
+def _class_values(names: list[str], rows: list[Group], counted: str) -> list[dict[str, object]]:
     return [
         {
             "class": name,
@@ -123,7 +126,7 @@ def _class_values(names: list[str], rows: list[Group]) -> list[dict[str, object]
             "low": row.error - _Z * np.nan_to_num(row.error_se),
             "high": row.error + _Z * np.nan_to_num(row.error_se),
             "shown": f"{format_number(row.error)} ± {format_number(row.error_se, 2)}",
-            "samples": format_count(row.size, "sample"),
+            "samples": format_count(row.size, counted),
             "accuracy": format_number(row.accuracy),
         }
         for name, row in zip(names, rows, strict=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from hardsight.attribution.names import FACTORS, NO_CAUSE, causes_in
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import group_by_class
 from hardsight.errors import InputError
 from hardsight.reporting.charts import apply_theme, colour_channel, inline_data, unique_names
 from hardsight.reporting.formatting import UNITS, format_line, format_number, format_share, format_value
@@ -211,7 +212,7 @@ def sample_points(ranking: np.ndarray, most: int = POINTS) -> np.ndarray:
 
 
 def ledger(d: Difficulty) -> alt.LayerChart:
-    """Draw the mean of the four factors by class, stacked. Terms left of zero reduce the error.
+    """Draw the mean of the four factors by class, or by label of several, stacked. Terms left of zero reduce the error.
 
     Raises:
         InputError: the result has no ledger.
@@ -219,7 +220,7 @@ def ledger(d: Difficulty) -> alt.LayerChart:
     _check_ledger(d)
     rows = summarize_groups(d)[:LEDGER_CLASSES]
     names = [format_line(row.name, 32) for row in rows]
-    return stacked_bars(names, [row.terms for row in rows], "mean error of the class (nats)")
+    return stacked_bars(names, [row.terms for row in rows], f"mean error of the {group_by_class(d).noun} (nats)")
 
 
 def ledger_by_cause(d: Difficulty) -> alt.LayerChart:

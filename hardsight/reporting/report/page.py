@@ -13,6 +13,7 @@ from hardsight import __version__
 from hardsight.attribution.names import FACTORS, STRANGE
 from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import group_by_class, has_several_labels
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
 from hardsight.reporting import summary
@@ -152,6 +153,7 @@ def subject(d: Difficulty) -> str:
 def _tables(d: Difficulty) -> dict[str, Any]:
     groups = summary.summarize_groups(d)
     return {
+        "by_label": has_several_labels(d),
         "groups": groups[: summary.CLASS_ROWS],
         "groups_left_out": max(0, len(groups) - summary.CLASS_ROWS),
         "highest": max((group.error for group in groups), default=0.0),
@@ -202,7 +204,7 @@ def _captions(d: Difficulty) -> dict[str, Any]:
     chance = summary.chance_level(d)
     above_chance = 0 if chance is None else int((error > chance.error).sum())
     points, known = len(figures.plotted_samples(d)), int(np.isfinite(d.variance).sum())
-    classes = len(np.unique(d.labels))
+    classes = len(np.unique(d.labels if d.classes is None else group_by_class(d).codes))
     return {
         "median": format_number(median),
         "high": format_number(high),
