@@ -1,5 +1,7 @@
 """Samples whose parts were measured: sums over the parts, and what tables group rows by."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -39,6 +41,28 @@ def group_by_class(d: "Difficulty") -> RowGroups:
         return RowGroups("class", d.labels, list(d.classes))
     names, codes = np.unique(d.part, return_inverse=True)
     return RowGroups("label", codes.reshape(-1), names.tolist())
+
+
+class LabelAlone(NamedTuple):
+    """One of several labels, as a result of its own."""
+
+    rows: np.ndarray  # positions in the result of all labels, (row,)
+    d: "Difficulty"  # with the classes "samples without dog" and "dog"
+
+
+def labels_apart(d: "Difficulty") -> Iterator[LabelAlone]:
+    """Yield each label of a result whose samples have several."""
+    _, codes, names = group_by_class(d)
+    # What a sample's labels have in common is not known of one of them.
+    without_sums = replace(d, sample_error_se=None)
+    for code, name in enumerate(names):
+        rows = np.flatnonzero(codes == code)
+        yield LabelAlone(rows, replace(without_sums.select(codes == code), classes=(name_without(name), name)))
+
+
+def name_without(label: Any) -> str:
+    """Return what samples without a label are called."""
+    return f"samples without {label}"
 
 
 def class_codes(d: "Difficulty", codes: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from hardsight.data.conversion import object_array
 from hardsight.data.from_label_sets import YES
 from hardsight.difficulty.result import Difficulty
-from hardsight.difficulty.samples_of_parts import has_several_labels
+from hardsight.difficulty.samples_of_parts import has_several_labels, name_without
 from hardsight.reporting.formatting import format_line, pluralize
 
 # What has the parts of a kind, where "sample" would be vague.
@@ -38,4 +38,4 @@ def class_names(d: Difficulty, rows: np.ndarray) -> np.ndarray:
     if d.part is None or not has_several_labels(d):
         return names
     pairs = zip(names.tolist(), d.part[rows].tolist(), strict=True)
-    return object_array([part if name == YES else f"samples without {part}" for name, part in pairs])
+    return object_array([part if name == YES else name_without(part) for name, part in pairs])

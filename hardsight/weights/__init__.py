@@ -1,7 +1,7 @@
 """Weights: every scheme as a pure function of difficulty, and ``SCHEMES``, which describes each."""
 
 from hardsight.weights.catalogue import get_scheme
-from hardsight.weights.from_difficulty import weigh
+from hardsight.weights.from_difficulty import average_by_sample, weigh
 from hardsight.weights.inputs import INPUTS, Input
 from hardsight.weights.preference_losses import conservative_dpo_loss, robust_dpo_loss
 from hardsight.weights.priors import correct_priors
@@ -23,6 +23,7 @@ __all__ = [
     "Scheme",
     "StateShape",
     "WeightTree",
+    "average_by_sample",
     "automatic",
     "conservative_dpo_loss",
     "correct_priors",

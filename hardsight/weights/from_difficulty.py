@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.decisions import DROP, KEEP, RELABEL, match_decisions
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import has_several_labels, labels_apart
 from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
 from hardsight.weights.catalogue import get_scheme
@@ -34,6 +36,10 @@ def weigh(
     **arguments: Any,
 ) -> np.ndarray:
     """Compute weights from a result: ``(sample,)`` float64, in the order of the samples, with mean one.
+
+    Where rows are parts of samples, there is one weight per part; :func:`average_by_sample` takes their means. Where samples
+    have several labels, schemes that read classes are computed for each label by itself, and have mean one in each: they
+    balance those that have the label and those that do not.
 
     Weights that balance classes change the class shares that a model learns, and so its probabilities:
     :func:`hardsight.correct_priors` corrects them.
@@ -72,18 +78,60 @@ def weigh(
     if "in_small_class" in row.parameters:
         parameters.setdefault("in_small_class", samples_in_small_classes(difficulty))
     if decisions is None:
-        weights = row(_difficulty_inputs(difficulty, seed) | inputs, parameters).double().numpy()
+        weights = _call(row, difficulty, inputs, parameters, seed)
     else:
         reviewed = apply_review(difficulty, decisions)
         inputs = {name: value[reviewed.rows] if name in SAMPLE_INPUTS else value for name, value in inputs.items()}
         if "certain" in row.parameters:
             parameters.setdefault("certain", reviewed.certain)
         weights = np.zeros(len(difficulty))
-        inputs = _difficulty_inputs(reviewed.difficulty, seed) | inputs
-        weights[reviewed.rows] = row(inputs, parameters).double().numpy()
+        weights[reviewed.rows] = _call(row, reviewed.difficulty, inputs, parameters, seed)
     if not weights.sum() > 0:
         raise InputError(f"scheme {scheme!r} gives no sample any weight here: loosen its parameters")
     return _clip(weights / weights.mean(), clip)
+
+
+def average_by_sample(difficulty: Difficulty, weights: Any) -> pd.Series:
+    """Return the mean weight of the parts of each sample, by sample, in the order in which the samples first appear.
+
+    For learners that take one weight per sample, such as those of scikit-learn.
+
+    Args:
+        difficulty: a result whose rows are parts of samples.
+        weights: one per part, ``(part,)``, as :func:`weigh` returns them.
+
+    Raises:
+        InputError: rows are whole samples, or there is not one weight per part.
+    """
+    if difficulty.sample is None:
+        raise InputError("the rows of this result are whole samples: their weights are those of hs.weigh(d)")
+    values = np.asarray(align_to_ids("weights", weights, difficulty.ids), dtype=np.float64)
+    if values.shape != (len(difficulty),):
+        raise InputError(f"weights must have one value per row of the result, ({len(difficulty)},). Got {values.shape}")
+    by_part = pd.Series(values, index=pd.Index(difficulty.sample, name="sample"), name="weight")
+    return by_part.groupby(level=0, sort=False).mean()
+
+
+def _call(row: Scheme, d: Difficulty, inputs: dict[str, Any], parameters: dict[str, Any], seed: int) -> np.ndarray:
+    """Return what a scheme gives, ``(row,)``; for several labels, schemes that read classes judge each label by itself.
+
+    Args:
+        inputs: those that the caller gave; the result holds the others.
+    """
+    if not has_several_labels(d) or not {"labels", "sizes"} & set(row.inputs):
+        values: np.ndarray = row(_difficulty_inputs(d, seed) | inputs, parameters).double().numpy()
+        return values
+    weights = np.zeros(len(d))
+    for rows, alone in labels_apart(d):
+        own = {name: value[rows] if name in SAMPLE_INPUTS else value for name, value in inputs.items()}
+        settings = {name: value[rows] if _is_of_rows(value, len(d)) else value for name, value in parameters.items()}
+        values = row(_difficulty_inputs(alone, seed) | own, settings).double().numpy()
+        weights[rows] = values / (values.mean() or 1.0)
+    return weights
+
+
+def _is_of_rows(value: Any, rows: int) -> bool:
+    return isinstance(value, Tensor | np.ndarray) and value.shape[:1] == (rows,)
 
 
 def _aligned(name: str, value: Any, difficulty: Difficulty) -> Any:

@@ -1,5 +1,7 @@
 """Several labels per sample: one model for all, a ledger per label that adds up, and flipped entries found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +47,52 @@ def test_flipped_entries_are_found(measured):
     d, _, flipped = measured
     assert average_precision_score(flipped.ravel(), d.p_wrong) > 0.8
     assert abs(d.p_wrong.mean() - flipped.mean()) < 0.05
+
+
+@pytest.mark.parametrize("scheme", ["auto", "balanced", "class-balanced", "instance-hardness-threshold"])
+def test_classes_are_balanced_in_each_label_by_itself(scheme):
+    X, Y, _ = make_data()
+    Y[:, 0] &= np.arange(len(Y)) % 4 == 0  # a rare label beside frequent ones
+    d = hs.measure(X, Y, learner="logistic", folds=3, repeats=2, refine=False)
+    weights = hs.weigh(d, scheme, **hs.SCHEMES[scheme].example)
+    alone = []
+    for label in (0, 1, 2):
+        rows = d.part == label
+        # The same label, measured as classes of samples that have only this one.
+        one = replace(d.select(rows), part=None, sample=None, sample_error_se=None, run=replace(d.run, part_name=None))
+        alone.append(hs.weigh(one, scheme, **hs.SCHEMES[scheme].example))
+        np.testing.assert_allclose(weights[rows], alone[-1])
+    rare = (d.part == 0) & (d.labels == 1)
+    assert weights[rare].mean() > 1.5 * weights.mean()
+
+
+def test_schemes_that_read_no_class_compare_all_labels(measured):
+    d, _, _ = measured
+    weights = hs.weigh(d, "hard-first")
+    one = replace(d, part=None, sample=None, sample_error_se=None, run=replace(d.run, part_name=None))
+    np.testing.assert_allclose(weights, hs.weigh(one, "hard-first"))
+
+
+def test_a_review_and_the_explanation_of_weights_are_per_label(measured):
+    d, _, _ = measured
+    dropped = pd.DataFrame({"id": d.ids[:2], "action": "drop"})
+    weights = hs.weigh(d, decisions=dropped)
+    assert (weights[:2] == 0).all()
+    assert (weights[2:] > 0).all()
+    automatic = hs.weights.automatic.decide(d)
+    np.testing.assert_allclose(automatic.weights, hs.weigh(d))
+    assert "Each of the 3 labels is weighed by itself" in automatic.text
+
+
+def test_weights_of_samples_are_means_over_their_labels(measured):
+    d, Y, _ = measured
+    weights = hs.weigh(d)
+    of_sample = hs.weights.average_by_sample(d, weights)
+    np.testing.assert_allclose(of_sample.loc[range(len(Y))], weights.reshape(Y.shape).mean(1))
+    shuffled = pd.Series(weights, index=d.ids).sample(frac=1, random_state=0)
+    pd.testing.assert_series_equal(hs.weights.average_by_sample(d, shuffled), of_sample)
+    with pytest.raises(hs.InputError, match="one value per row"):
+        hs.weights.average_by_sample(d, weights[1:])
 
 
 def test_a_result_is_saved_and_loaded(measured, tmp_path):

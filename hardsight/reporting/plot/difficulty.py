@@ -78,8 +78,9 @@ def errors(d: Difficulty) -> alt.LayerChart:
 
 
 def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
-    """Draw the mean error of every class, or of each of several labels, with its 95 % interval, hardest first, and a line at the mean of all samples.
+    """Draw the mean error of every class with its 95 % interval, hardest first, and a line at the mean of all rows.
 
+    Where samples have several labels, the rows are the labels.
     Regression is shown by fifths of the target, lowest first. A class of one sample has no interval.
 
     Args:

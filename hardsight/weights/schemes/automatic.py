@@ -48,6 +48,7 @@ from torch import Tensor
 from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.attribution.names import TOO_FEW
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.samples_of_parts import has_several_labels, labels_apart
 from hardsight.errors import InputError
 from hardsight.weights.describe import effective_sample_size
 from hardsight.weights.inputs import check_finite, check_probabilities
@@ -203,6 +204,11 @@ def decide(difficulty: Difficulty) -> AutomaticWeights:
     Raises:
         InputError: there is no ledger (regression, a loss other than log-loss, a single view per sample).
     """
+    if has_several_labels(difficulty):
+        weights = np.zeros(len(difficulty))
+        for rows, alone in labels_apart(difficulty):
+            weights[rows] = decide(alone).weights
+        return AutomaticWeights(weights, explain_weights(difficulty, weights))
     ledger, in_small_class = _ledger(difficulty), samples_in_small_classes(difficulty)
     unreliability = ledger_unreliability(*ledger, in_small_class)
     weighting = _weigh(*ledger, in_small_class, unreliability, in_small_class)
@@ -221,11 +227,31 @@ def explain_weights(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " 
     Raises:
         InputError: as in :func:`decide`.
     """
+    if has_several_labels(d):
+        return _explain_several(d, weights, certain)
     ledger, in_small_class = _ledger(d), samples_in_small_classes(d)
     if in_small_class is not None:
         certain = in_small_class if certain is None else certain | in_small_class
     unreliability = ledger_unreliability(*ledger, certain)
     return _explain(d, weights, unreliability, _weigh(*ledger, certain, unreliability, in_small_class))
+
+
+def _explain_several(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " sample"] | None) -> str:
+    """Explain the weights of the labels that are balanced most and least."""
+    spreads, texts = [], []
+    for rows, alone in labels_apart(d):
+        if len(rows):
+            own = weights[rows]
+            text = explain_weights(alone, own, None if certain is None else certain[torch.from_numpy(rows)])
+            name = str((alone.classes or ("",))[-1])
+            spreads.append(float(own.max() - own.min()))
+            texts.append(f"{name!r}: {text}")
+    order = np.argsort(spreads, kind="stable")
+    shown = [texts[order[-1]]] if len(order) == 1 else [texts[order[-1]], texts[order[0]]]
+    return (
+        f"Each of the {len(texts):,} labels is weighed by itself, with mean 1. The one whose weights differ most is "
+        + " The one whose weights differ least is ".join(shown)
+    )
 
 
 def samples_in_small_classes(d: Difficulty) -> Tensor | None:
