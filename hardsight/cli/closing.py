@@ -17,7 +17,7 @@ _PURPOSES = {
     "report": "what was found, with figures",
     "consensus": "the likeliest label of every item, with soft labels",
     "annotations": "every label, with the probability that it is wrong",
-    "annotators": "accuracy, agreement and usual mistakes of everyone",
+    "annotators": "accuracy, agreement and usual mistakes of every annotator",
     "csv": "all samples, ranked, for a spreadsheet",
     "unlabelled": "predictions for samples without a label",
     "leaks": "copies across the two sets",

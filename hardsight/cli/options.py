@@ -41,7 +41,7 @@ TEXT_OR_FILE = TextOrFile()
 _MERGE_SPELLINGS = click.option(
     "--merge-spellings",
     is_flag=True,
-    help="Count classes, and groups, that differ only in case, blanks or the encoding of letters as one.",
+    help="Merge classes, and groups, whose names differ only in case, blanks or the encoding of letters.",
 )
 
 
@@ -50,13 +50,13 @@ _LABELS = click.option(
     type=TEXT,
     callback=lambda ctx, param, value: split_names(value),
     metavar="COLUMNS",
-    help="Columns of 0 and 1, one per label, between commas: samples with several labels; in place of --label.",
+    help="For samples with several labels, in place of --label: columns of 0 and 1, separated by commas.",
 )
 _LABEL_SEPARATOR = click.option(
     "--label-separator",
     type=TEXT,
     metavar="MARK",
-    help='What stands between the labels of a --label column that holds several, such as ";" in "dog;cat".',
+    help='Separator in a --label column that holds several labels, such as ";" in "dog;cat".',
 )
 
 
@@ -77,9 +77,9 @@ def _text_file_options() -> list[Any]:
     """Return the options that say how a text file is written."""
     return [
         click.option("--separator", type=TEXT, metavar="MARK",
-                     help="Between the cells of a text file: a mark, tab or whitespace. [default: recognised]"),
+                     help="Separator of the cells of a text file: a character, tab or whitespace. [default: detected]"),
         click.option("--header/--no-header", default=True,
-                     help="Whether the first row of a text file names its columns; else their names are 1, 2, …. "
+                     help="The first row of a text file names its columns; without a header, their names are 1, 2, …. "
                           "[default: header]"),
         click.option("--encoding", type=TEXT, metavar="NAME",
                      help="Encoding of a text file, such as cp1252. [default: UTF-8, or what the file shows]"),
@@ -112,7 +112,7 @@ def _source_options() -> list[Any]:
     return [
         *_table_file_options(),
         click.option("--split", type=TEXT, multiple=True,
-                     help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
+                     help="Split to read if the folder holds several, such as train; may be repeated."),
         click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
         tag_column_option,
     ]  # fmt: skip
@@ -125,14 +125,14 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
                      help="Column (or array) of the labels; required for tables. For .npy: path of a file of labels."),
         _LABELS,
         _LABEL_SEPARATOR,
-        click.option("--id", "id_", type=TEXT_OR_FILE, help="Column of unique names of the samples."),
+        click.option("--id", "id_", type=TEXT_OR_FILE, help="Column of ids: a unique name for each sample."),
         click.option("--group", type=TEXT_OR_FILE,
                      help="Column of groups: equal values are always on the same side of a split."),
         click.option("--text", type=TEXT, help="Column of the texts to measure."),
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
                      help="Column that is not a feature; may be repeated."),
         click.option("--task", type=Choice(["auto", "classification", "regression"]), default="auto",
-                     show_default=True, help="What the labels are."),
+                     show_default=True, help="Kind of task. auto decides by the labels."),
         click.option("--embedding", "--features", "embedding", type=TEXT_OR_FILE, default="auto",
                      show_default=True,
                      help="How texts and images become numbers: tfidf; pixels, pixels:SIZE, efficientnet-lite0; a model, "
@@ -194,7 +194,7 @@ def reread_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--label", type=TEXT, help="Column (or array, or file) of the labels, as for measure."),
         _LABELS,
         _LABEL_SEPARATOR,
-        click.option("--id", "id_", type=TEXT, help="Column of unique names of the samples, as for measure."),
+        click.option("--id", "id_", type=TEXT, help="Column of ids, as for measure."),
         click.option("--text", type=TEXT, help="Column of the texts, as for measure."),
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
                      help="Column that is not a feature; may be repeated."),

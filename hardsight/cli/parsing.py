@@ -61,7 +61,7 @@ def make_splits(splits: str | None, members: int | None, ratio: float | None) ->
     """
     if splits != "subsets":
         if members is not None or ratio is not None:
-            raise click.UsageError("--members and --ratio go with --splits subsets")
+            raise click.UsageError("--members and --ratio need --splits subsets: add it, or leave them out")
         return splits
     from hardsight.resampling.splitters import Subsets
 

@@ -280,7 +280,7 @@ def _describe_overlap(annotations: Annotations) -> list[str]:
     single = np.bincount(annotations.annotator) == 1
     if single.any():
         names = join_examples(annotations.annotators[single].tolist(), _MAX_EXAMPLES)
-        notices.append(f"Annotators of a single item, who are judged by what is usual: {names}.")
+        notices.append(f"Annotators with a single item are judged like the average annotator: {names}.")
     n_labels, n_items = len(annotations.item), len(annotations.items)
     if n_items < n_labels < _FEW_LABELS * n_items:
         notices.append(

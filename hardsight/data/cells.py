@@ -119,7 +119,9 @@ def _codes(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: lis
     is_quantity = role == "label" and (task == "regression" or (task == "auto" and _is_quantity(values, len(texts))))
     if example is None and len(known) < len(distinct) and values.dtype.kind in "iu" and (np.abs(values) > 2**53).any():
         # Beside missing ones, numbers are floats, in which such integers are merged.
-        example = f"{_shorten(known[int(np.argmax(np.abs(values)))])} is too large for a number beside missing ones"
+        example = (
+            f"{_shorten(known[int(np.argmax(np.abs(values)))])} is too large for a column of numbers with missing values"
+        )
     if example is None or is_quantity:
         if example is not None and task == "auto":
             notices.append(

@@ -77,9 +77,9 @@ def _read_item(dataset: Any, index: int) -> tuple[Any, Any]:
 
 def _describe_random_items(index: int) -> str:
     return (
-        f"Item {index} of the dataset is another one when it is read again, as with random augmentation: each sample was "
-        "measured as it was first read. Pass the dataset without augmentation, and augment in training alone: with "
-        "hs.Network(…, augment=…), or in a loop of your own, hs.Loop(train, predict)."
+        f"Item {index} of the dataset changes when it is read again, as with random augmentation. Each sample was measured "
+        "as first read. Pass the dataset without augmentation, and augment only in training: with hs.Network(…, augment=…), "
+        "or in your own loop, hs.Loop(train, predict)."
     )
 
 

@@ -165,7 +165,7 @@ def _describe_random_rows(dataset: Any) -> list[str]:
         row = changed_item(dataset.__getitem__, len(dataset))
     if row is None:
         return []
-    notice = f"Item {row} of the dataset is another one when it is read again: its transform (set_transform) is random"
+    notice = f"Item {row} of the dataset changes when it is read again: its transform (set_transform) is random"
     return [f"{notice}, in prediction as in training. Set one without augmentation, and augment in the model itself."]
 
 

@@ -393,6 +393,6 @@ def _describe_greys(pixels: np.ndarray, headers: dict[int, _Header]) -> list[str
         if dark > 0.99 and levels[_FEW_GREYS:].any():
             notices.append(
                 f"{100 * dark:.1f} % of their pixels are then darker than {_FEW_GREYS} of 255, because few are much "
-                "brighter: cut the values of those if the others matter."
+                "brighter: clip the brightest values if the others matter."
             )
     return notices

@@ -84,9 +84,11 @@ def describe_action(action: str, label: Any, suggested: Any, p_suggested: str = 
 def describe_trust(trust: float) -> str:
     """Return what an imperfect trust in the ledger means for labels that look wrong."""
     advice = (
-        "no label is advised to be changed unseen" if trust < MIN_TRUST else "look at samples before you change their labels"
+        "no label should be changed before you look at it"
+        if trust < MIN_TRUST
+        else "look at samples before you change their labels"
     )
     return (
         f"Trust in the ledger is {trust:.0%}: the most confident predictions contradict more labels than P(label wrong) "
-        f"explains, as where classes overlap, so labels that look wrong may be right; {advice}."
+        f"explains. This happens where classes overlap. Labels that look wrong may be right; {advice}."
     )

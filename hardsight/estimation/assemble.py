@@ -33,8 +33,8 @@ from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
 
 NO_EVIDENCE = (
-    "Held-out models and neighbours predict the labels no better than the class shares do. For want of evidence no label "
-    "is doubted, and the noise factor of the ledger is zero."
+    "Held-out models and neighbours predict the labels no better than the class shares do. Without evidence, no label "
+    "counts as wrong, and the noise factor of the ledger is zero."
 )
 # Below it, trust in the ledger is written as 100 %.
 SMALL_UNRELIABILITY = 0.005

@@ -78,8 +78,8 @@ def _without_copies(samples: Samples, duplicates: str, notices: list[str]) -> Bl
 
 def _describe_chance(samples: Samples, n_equal: int) -> str:
     return (
-        f"{_count(samples, n_equal)} have the same features as another sample, as few values per column make likely: they "
-        f"are taken for different samples. If they are copies, {_advise('together')}."
+        f"{_count(samples, n_equal)} have the same features as another sample. With few values per column this happens by "
+        f"chance, so they count as different samples. If they are copies, {_advise('together')}."
     )
 
 
@@ -89,7 +89,7 @@ def _describe_exact(samples: Samples, n_equal: int) -> str:
         "split."
     )
     if n_equal > _MANY_DUPLICATES * len(samples):
-        notice += f" With so many, equal rows may be different samples rather than copies: if so, {_advise('apart')}."
+        notice += f" So many equal rows may be different samples rather than copies. If so, {_advise('apart')}."
     return notice
 
 

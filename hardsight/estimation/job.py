@@ -178,7 +178,7 @@ def apply_calibration(job: Job, calibration: Calibration | None) -> Job:
         return replace(job, calibration=calibration)
     notices, described = job.notices, calibration.describe()
     if job.request.estimate.calibrate is None:
-        notices = [*notices, f"{job.learner.name} is too sure of its predictions. Its {described}. {_KEEP_PROBABILITIES}"]
+        notices = [*notices, f"{job.learner.name} is overconfident. Its {described}. {_KEEP_PROBABILITIES}"]
     return replace(
         job,
         learner=Tempered(job.learner, calibration.temperature),

@@ -256,8 +256,8 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
         )
         if not _explains_noise(posterior, later, first_consensus):
             why += (
-                f", but round {number} does not count: it doubts labels less that looked wrong, or explains no more of "
-                "those that the most confident predictions contradict"
+                f", but round {number} does not count: it doubts suspicious labels less, or explains no more of the labels "
+                "that the most confident predictions contradict"
             )
             break
         posterior, kept = later, kept + 1

@@ -80,7 +80,7 @@ class LengthSearch(NamedTuple):
         if self.failed is not None:
             return f"default training length, because the search for a better one failed: {self.failed}"
         return (
-            f"training length {format_length(self.length)} the default, by held-out loss in a pilot of {self.models} models"
+            f"training length {format_length(self.length)} the default, chosen by the held-out loss of {self.models} models"
         )
 
 

@@ -332,7 +332,7 @@ def use_witnesses(
     sentences = [_describe(each) for each in witnessed.summaries]
     if after is not posterior:
         before, now = (float(each.p_wrong.mean()) for each in (posterior, after))
-        sentences.append(f"With what it says, {now:.1%} of the labels are expected to be wrong; without, {before:.1%}.")
+        sentences.append(f"With its answers, {now:.1%} of the labels are expected to be wrong; without, {before:.1%}.")
     return WitnessResult(after, " ".join(sentences), [each._asdict() for each in witnessed.summaries])
 
 

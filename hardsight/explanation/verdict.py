@@ -170,8 +170,8 @@ def _describe_dynamics(dynamics: TrainingDynamics, name: str) -> list[str]:
         kl = dynamics.kl.set_index("weights")["kl"]
         sentences.append(
             f"KL from the max-margin dual is {format_number(float(kl[name]), 2)} nats, that of uniform weights "
-            f"{format_number(float(kl[UNIFORM]), 2)}; a smaller value is a smaller bound on convergence, "
-            "not a faster direction."
+            f"{format_number(float(kl[UNIFORM]), 2)}; a smaller value bounds convergence more tightly, "
+            "but does not mean faster training."
         )
     return sentences
 

@@ -72,7 +72,7 @@ _ROWS = (
     ),
     Measure(
         "data-iq-aleatoric",
-        "predictions for the given label stay undecided",
+        "the given label's probability stays near one half",
         "mean_t p_t(y) (1 - p_t(y))",
         _SEEDAT,
         ONE,
@@ -108,7 +108,7 @@ _ROWS = (
     ),
     Measure(
         "grand",
-        "the sample pulls hard at the weights of the last layer",
+        "the sample's gradient in the last layer is large",
         "mean_t ||p_t - e_y|| sqrt(||h_t||^2 + 1)",
         _PAUL,
         f"{EARLY}; features",
@@ -144,25 +144,25 @@ _ROWS = (
     ),
     Measure(
         "forgetting",
-        "what was right becomes wrong again",
-        "number of views right -> wrong; as many as views where it was never right",
+        "right predictions become wrong again",
+        "number of changes from right to wrong; the number of views if it was never right",
         "Toneva et al. 2019, An empirical study of example forgetting during deep neural network learning",
         ONE,
         pair(statistics.RIGHT, FORGETTING_EVENTS, "training"),
-        "The first view has no predecessor and cannot be a fall.",
+        "The first view cannot count, because no view comes before it.",
     ),
     Measure(
         "first-learned",
-        "it takes long until predictions stay right",
+        "predictions become lastingly right only late",
         "number of views before it is right in all that follow; all of them where the last is wrong",
         "Hacohen et al. 2020, Let's agree to agree: neural networks share classification order on real datasets",
         ONE,
         pair(statistics.RIGHT, VIEWS_UNTIL_RIGHT, "training"),
-        "In views, not in their numbers: record every epoch to read epochs.",
+        "Counted in views: record every epoch to count epochs.",
     ),
     Measure(
         "second-split-forgetting",
-        "it is forgotten early while training goes on without it",
+        "it is forgotten early when training continues without it",
         "minus the number of views before it is wrong in all that follow; minus all of them where the last is right",
         "Maini et al. 2022, Characterizing datapoints via second-split forgetting",
         "one training and a second one on the other half",
@@ -172,7 +172,7 @@ _ROWS = (
     ),
     Measure(
         "vog",
-        "what in the input speaks for the label changes from checkpoint to checkpoint",
+        "the parts of the input that support the label change between checkpoints",
         "mean over inputs of sd_t(d z_t(y) / d x), minus the class mean, over the class' standard deviation",
         "Agarwal et al. 2022, Estimating example difficulty using variance of gradients",
         f"{ONE}; input gradients at two checkpoints or more",
@@ -191,7 +191,7 @@ _ROWS = (
     ),
     Measure(
         "bald",
-        "models are sure of different classes",
+        "models are confident in different classes",
         "H(mean_t p_t) - mean_t H(p_t), nats",
         "Houlsby et al. 2011, Bayesian active learning for classification and preference learning",
         "several trainings, or dropout at prediction",
@@ -270,7 +270,7 @@ _ROWS = (
     ),
     Measure(
         "prototypicality",
-        "far from the middle of its class",
+        "far from the mean of its class",
         "||h - mean of h over the samples labelled y||",
         "Snell et al. 2017, Prototypical networks (class means as prototypes)",
         "no training; features",
@@ -279,7 +279,7 @@ _ROWS = (
     ),
     Measure(
         "self-supervised-prototype",
-        "far from the middle of its cluster",
+        "far from the centre of its cluster",
         "1 - cos(h, centre of its k-means cluster), as many clusters as labels",
         "Sorscher et al. 2022, Beyond neural scaling laws: beating power law scaling via data pruning",
         "no training; features",
@@ -288,7 +288,7 @@ _ROWS = (
     ),
     Measure(
         "self-influence",
-        "training on it lowers its own loss a lot",
+        "training on it lowers its own loss much",
         "sum_t rate_t ||p_t - e_y||^2 (||h_t||^2 + 1)",
         "Pruthi et al. 2020, Estimating training data influence by tracing gradient descent (TracInCP)",
         f"{ONE}; features and learning rates",
@@ -297,7 +297,7 @@ _ROWS = (
     ),
     Measure(
         "cumulative-loss",
-        "it takes long to learn by heart",
+        "its losses, added up over the training, are large",
         "sum_t -log p_t(y)",
         "Ravikumar et al. 2025, Towards memorization estimation: fast, formal and free (cumulative sample loss)",
         f"{ONE}; every epoch",
@@ -316,7 +316,7 @@ _ROWS = (
     ),
     Measure(
         "memory-perturbation",
-        "the given label is improbable once the sample's own pull on the last layer is taken back",
+        "the given label is improbable after the sample's own effect on the last layer is removed",
         "-log softmax(z + v (p - e_y) / (1 - v p (1 - p)))(y), v = h' H^-1 h per class",
         "Nickl et al. 2023, The memory-perturbation equation: understanding model's sensitivity to data",
         f"{ONE}; features of its last view",
@@ -336,8 +336,9 @@ MEASURES: dict[str, Measure] = {row.name: row for row in _ROWS}
 
 def unknown_measure(name: str, known: Iterable[str] = MEASURES) -> str:
     """Return the message for a name that no measure has."""
-    close = get_close_matches(name, list(known), 3) or sorted(known)
-    return f"no measure is called {name!r}: did you mean {', '.join(close)}?"
+    close = get_close_matches(name, list(known), 3)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "hardsight measures lists them"
+    return f"no measure is called {name!r}: {hint}"
 
 
 def describe_measures(name: str | None = None) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def key_figures(d: Difficulty) -> list[KeyFigure]:
 def caution(d: Difficulty) -> list[str]:
     """Return at most one sentence that limits the answer."""
     if d.p_wrong is not None and d.ledger_trust < 1:
-        changes = " Do not change labels without a look." if d.ledger_trust < MIN_TRUST else ""
+        changes = " Look at samples before you change their labels." if d.ledger_trust < MIN_TRUST else ""
         return [f"Trust in P(label wrong) is {d.ledger_trust:.0%}: labels that look wrong may be right.{changes}"]
     if d.p_wrong is None and d.classes is not None:
         return [
@@ -91,7 +91,7 @@ def _describe_fixes(d: Difficulty) -> str:
     """
     forecast = forecast_suggestions(d)
     fixed = 0 if forecast is None else round(float(forecast.total["put_right"]))
-    return f"{fixed:,} can be put right with confidence" if fixed else "no label is advised to be changed"
+    return f"{fixed:,} can be put right with confidence" if fixed else "no label change is recommended"
 
 
 def _small_classes(d: Difficulty) -> KeyFigure:
@@ -126,14 +126,14 @@ def _strange_samples(d: Difficulty) -> list[KeyFigure]:
 def _outlying_targets(d: Difficulty) -> KeyFigure:
     expected = 0 if d.p_outlier is None else round(float(np.nansum(d.p_outlier)))
     likely = 0 if d.p_outlier is None else int((d.p_outlier > 0.5).sum())
-    caption = f"of {len(d):,} targets {'is' if expected == 1 else 'are'} farther off than noise"
-    start = f"About {expected:,} {caption}" if expected else f"None of {len(d):,} targets is farther off than noise"
+    caption = f"of {len(d):,} targets {'is' if expected == 1 else 'are'} further off than noise explains"
+    start = f"About {expected:,} {caption}" if expected else f"None of {len(d):,} targets is further off than noise explains"
     detail = f"{likely:,} more likely than not" if expected else ""
     return KeyFigure(TARGETS, expected, caption, detail, f"{start} ({detail})." if detail else f"{start}.")
 
 
 def _other_predictions(d: Difficulty) -> KeyFigure:
     count = int(is_mispredicted(d).sum())
-    caption = f"of {len(d):,} {nouns_of(d).rows} {'has' if count == 1 else 'have'} another label than the models predict"
+    caption = f"of {len(d):,} {nouns_of(d).rows} {'has' if count == 1 else 'have'} a label that the models do not predict"
     share = format_share(count, len(d))
     return KeyFigure(PREDICTIONS, count, caption, share, f"{count:,} {caption} ({share}).")

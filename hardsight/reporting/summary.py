@@ -193,7 +193,7 @@ def _suggestions(d: Difficulty) -> str | None:
     forecast = forecast_suggestions(d)
     if forecast is None or not forecast.total["relabelled"]:
         return None
-    return f"If every advised label is changed unseen: {forecast.describe()}"
+    return f"If every suggestion is accepted without a look: {forecast.describe()}"
 
 
 def forecast_suggestions(d: Difficulty) -> Forecast | None:

@@ -68,7 +68,7 @@ def test_what_goes_wrong_is_one_line(files):
     assert "there is no column 'bottl'" in error_line("annotators", long, "--item", "bottl", *COLUMNS[2:])
     assert "label is missing" in error_line("annotators", long, *COLUMNS[:4])
     assert "no file or folder" in error_line("annotators", files / "none.csv", *COLUMNS)
-    assert "go with --features" in error_line("annotators", long, *COLUMNS, "--learner", "ridge")
+    assert "need --features" in error_line("annotators", long, *COLUMNS, "--learner", "ridge")
     features = ("--features", files / "features.csv")
     assert "there is no column 'key'" in error_line("annotators", long, *COLUMNS, *features, "--id", "key")
     assert "must be a table" in error_line("annotators", files / "features.npy", *COLUMNS)

@@ -528,7 +528,7 @@ def test_measures_are_listed_and_told():
     assert all(text in output for text in (row.what, row.formula, row.source, row.cost, row.note, "input_gradients"))
     assert json.loads(run("measures", "vog", "--json").output) == row.to_dict()
     assert json.loads(run("measures", "--json").output)["aum"]["formula"] == hs.MEASURES["aum"].formula
-    assert error_line("measures", "vg") == "Error: no measure is called 'vg': did you mean vog?"
+    assert error_line("measures", "vg") == "Error: no measure is called 'vg': did you mean 'vog'?"
 
 
 @pytest.fixture

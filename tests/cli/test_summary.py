@@ -123,10 +123,10 @@ def test_the_answer_comes_first_and_the_measurement_last():
         replace(by_hand(), run=replace(by_hand().run, notices=["One row is empty."], ledger_trust=0.5))
     ).splitlines()
     assert lines[:4] == [
-        "About 2 of 6 labels are probably wrong (no label is advised to be changed).",
+        "About 2 of 6 labels are probably wrong (no label change is recommended).",
         "1 sample belongs to a class that is too small: collect more of dog.",
-        "Trust in P(label wrong) is 50%: labels that look wrong may be right. Do not change labels without a ",
-        "look.",
+        "Trust in P(label wrong) is 50%: labels that look wrong may be right. Look at samples before you ",
+        "change their labels.",
     ]
     assert lines[4].rstrip() == "! One row is empty."
     titles = [line.strip() for line in lines if line.startswith(("The 6", "Why", "By class", "How it"))]
@@ -155,7 +155,7 @@ def test_a_regression_says_what_it_has_in_place_of_the_ledger():
     text = re.sub(r"\s+", " ", printed(d))
     assert "Of the mean squared error, " in " ".join(text.split())
     assert re.search(r"targets usually lie 0\.2\d* about the consensus", text)
-    assert text.startswith("About 1 of 400 targets is farther off than noise (1 more likely than not).")
+    assert text.startswith("About 1 of 400 targets is further off than noise explains (1 more likely than not).")
     assert "P outlier" in text
     assert "what to do" not in text
     summary = summary_json(d, hardest=1, seconds=1.0, files={})

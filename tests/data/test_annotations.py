@@ -72,7 +72,7 @@ def test_annotators_of_one_item_are_kept_and_named():
     frame = pd.concat([LONG, pd.DataFrame({"photo": [1], "who": ["late"], "said": ["dog"]})])
     annotations = Annotations.of(frame, **ROLES)
     assert "late" in annotations.annotators
-    assert annotations.notices == ("Annotators of a single item, who are judged by what is usual: 'late'.",)
+    assert annotations.notices == ("Annotators with a single item are judged like the average annotator: 'late'.",)
 
 
 def test_one_label_per_item_is_said():

@@ -52,7 +52,7 @@ RANDOM = {
 def test_random_items_are_told_and_read_alike_whatever_the_state(name):
     torch.manual_seed(1)
     first = Samples.of(Items(RANDOM[name]))
-    assert "of the dataset is another one when it is read again" in first.notices[0]
+    assert "of the dataset changes when it is read again" in first.notices[0]
     assert "hs.Network(…, augment=…)" in first.notices[0]
     torch.manual_seed(2)
     random.random()

@@ -38,5 +38,5 @@ def test_no_class_too_small_to_tell_gives_or_takes_a_label():
 
 
 def test_the_sentence_on_trust_says_what_is_advised():
-    assert "no label is advised to be changed" in describe_trust(0.4)
+    assert "no label should be changed before you look at it" in describe_trust(0.4)
     assert "look at samples before" in describe_trust(0.8)

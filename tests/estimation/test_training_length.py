@@ -265,7 +265,7 @@ def test_a_run_is_that_of_the_length_chosen():
     assert found["length"] != 1
     assert d.settings["members"] == 10
     assert found["models"] == 5 * len(found["trials"]) == 15
-    assert f"{format_length(found['length'])} the default, by held-out loss in a pilot of 15" in d.settings["reason"]
+    assert f"{format_length(found['length'])} the default, chosen by the held-out loss of 15 models" in d.settings["reason"]
     same(d, hs.measure(X, NOISY, repeats=2, learner=hs.Network(length=found["length"])))
     again = hs.measure(X, NOISY, repeats=2)
     same(d, again)
@@ -398,7 +398,7 @@ def test_the_command(tmp_path):
 
     result = command()
     assert result.exit_code == 0, result.output
-    assert "the default, by held-out loss in a pilot of 15 models" in " ".join(result.output.split())
+    assert "the default, chosen by the held-out loss of 15 models" in " ".join(result.output.split())
     assert "choosing the training length" in result.output
     assert "pilot" not in json.loads(command("--no-pilot", "--json", "--quiet").stdout)["settings"]
     refused = command("--pilot", "--learner", "ridge", "--quiet")

@@ -600,7 +600,7 @@ def test_logits_that_only_happen_to_look_so_are_taken():
     ("memorization", "memorization needs held-out views"),
     ("second-split-forgetting", "second_split=True"),
     ("variability", "no sample has what variability needs, 2 or more views of it"),
-    ("forgeting", "no measure is called 'forgeting': did you mean forgetting"),
+    ("forgeting", "no measure is called 'forgeting': did you mean 'forgetting'?"),
 ])  # fmt: skip
 def test_what_cannot_be_measured_says_why(name, message):
     with pytest.raises(hs.InputError, match=message):
@@ -615,8 +615,10 @@ def test_the_table_has_what_can_be_told():
 
 
 def test_arguments_of_a_record():
-    with pytest.raises(hs.InputError, match="no measure is called 'los': did you mean loss"):
+    with pytest.raises(hs.InputError, match="no measure is called 'los': did you mean 'loss'"):
         hs.Record(["los"])
+    with pytest.raises(hs.InputError, match="no measure is called 'xyz': hardsight measures lists them"):
+        hs.Record(["xyz"])
     with pytest.raises(hs.InputError, match="measures is empty"):
         hs.Record([])
     with pytest.raises(hs.InputError, match='repeated must be "error" or "skip"'):

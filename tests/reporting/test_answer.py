@@ -66,8 +66,8 @@ def test_low_trust_limits_the_answer():
     assert "1 can be put right" in first
     assert last == "Trust in P(label wrong) is 90%: labels that look wrong may be right."
     first, *_, last = answer(with_trust(by_hand(), 0.5))
-    assert first == "About 2 of 6 labels are probably wrong (no label is advised to be changed)."
-    assert last.endswith("Do not change labels without a look.")
+    assert first == "About 2 of 6 labels are probably wrong (no label change is recommended)."
+    assert last.endswith("Look at samples before you change their labels.")
     assert caution(by_hand()) == []
 
 
@@ -86,13 +86,13 @@ def test_many_small_classes_are_not_all_named():
 def test_without_an_account_the_predictions_are_compared():
     d = hs.measure_predictions(np.zeros((3, 6, 2)), [0, 1] * 3, loss="brier")
     first, last = answer(d)
-    assert first == "3 of 6 samples have another label than the models predict (50.0\u00a0%)."
+    assert first == "3 of 6 samples have a label that the models do not predict (50.0\u00a0%)."
     assert "P(label wrong) is unknown. It needs log-loss" in last
 
 
 def test_regression_and_losses():
     d = regression_with_an_outlier()
-    assert answer(d)[0] == "About 1 of 400 targets is farther off than noise (1 more likely than not)."
+    assert answer(d)[0] == "About 1 of 400 targets is further off than noise explains (1 more likely than not)."
     assert answer(d.select(np.zeros(400, dtype=bool))) == []
     assert answer(replace(by_hand(), run=replace(by_hand().run, task="loss"))) == []
 

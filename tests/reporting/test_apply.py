@@ -62,7 +62,7 @@ def test_the_command_writes_what_pandas_would(kept, tmp_path, name):
     command = ["apply", str(folder), str(folder / "pets.csv"), "--label", "y", "--id", "key", "-o", str(target)]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("Forecast, as if nobody had looked: Of 1 label changed, expect ")
+    assert done.output.startswith("Forecast without a review: Of 1 label changed, expect ")
     assert done.output.endswith(f"wrote {target}: 39 rows, 1 relabelled; 1 dropped\n")
     pd.testing.assert_frame_equal(read(target), expected().astype(str).reset_index(drop=True))
     # It can be measured.

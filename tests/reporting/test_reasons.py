@@ -46,26 +46,26 @@ def sentence(cause: str, **fields: object) -> str:
             {"suggested": 2},
             "Labelled 3, probably 9 (p 0.80), as 8 of 10 neighbours say, though 9 of 10 models say 8.",
         ),
-        ("noise", {"suggested": 0}, "Labelled 3, which is doubtful (P(wrong) 0.84), but no other label is likelier."),
+        ("noise", {"suggested": 0}, "Labelled 3, which is doubtful (P(wrong) 0.84), but no other label is more likely."),
         ("imbalance", {}, "Of class 3, which has 12 of 1,000 samples; 9 of 10 models say 8, which has 500."),
         ("imbalance", {"predicted": 0}, "Of class 3, which has 12 of 1,000 samples; models give it 21 %."),
-        ("margin", {}, "Between 8 and 3, its label: models split 9 to 1."),
-        ("margin", {"votes_predicted": 6}, "Between 8 and 3, its label: 6 and 1 of 10 models."),
-        ("margin", {"votes_label": 0}, "Between 8 and 3, its label: models give 70 % and 21 %."),
+        ("margin", {}, "Between 8 and its label, 3: models split 9 to 1."),
+        ("margin", {"votes_predicted": 6}, "Between 8 and its label, 3: 6 and 1 of 10 models."),
+        ("margin", {"votes_label": 0}, "Between 8 and its label, 3: models give 70 % and 21 %."),
         (
             "margin",
             {"consensus": np.log([0.01, 0.9, 0.09]), "p_wrong": 0.3},
             "Labelled 3, probably rightly (P(wrong) 0.30), although 9 of 10 models say 8.",
         ),
-        ("margin", {"predicted": 0}, "Between 3, its label, and 8: models give 21 % and 70 %."),
-        ("uncertainty", {}, "Models disagree: 9 of 10 say 8, 1 says 3, its label."),
-        ("uncertainty", {"votes_label": 0}, "Models disagree: 9 of 10 say 8, none says 3, its label."),
-        ("uncertainty", {"predicted": 0}, "Models disagree: 9 of 10 say 3, its label."),
-        ("uncertainty", {"votes_predicted": 1}, "Models disagree: 1 of 10 says 8, 1 says 3, its label."),
+        ("margin", {"predicted": 0}, "Between its label, 3, and 8: models give 21 % and 70 %."),
+        ("uncertainty", {}, "Models disagree: 9 of 10 say 8, 1 says its label, 3."),
+        ("uncertainty", {"votes_label": 0}, "Models disagree: 9 of 10 say 8, none says its label, 3."),
+        ("uncertainty", {"predicted": 0}, "Models disagree: 9 of 10 say 3, which is its label."),
+        ("uncertainty", {"votes_predicted": 1}, "Models disagree: 1 of 10 says 8, 1 says its label, 3."),
         (
             "uncertainty",
             {"votes_predicted": 10},
-            "All 10 models say 8, not 3, its label, but with very different probabilities.",
+            "All 10 models say 8, not its label, 3, but with very different probabilities.",
         ),
         ("strange", {"p_strange": 0.97}, "Unlike the rest, P(strange) 0.97."),
         ("too few to tell", {}, "In a class of 12 samples: too few to tell."),
@@ -194,7 +194,7 @@ def test_a_sentence_never_contradicts_the_columns(seed: int) -> None:
         names = d.label_names(np.array([d.labels[i], d.predicted[i], d.suggested[i]]))
         if text.startswith("Labelled"):
             assert text.startswith(f"Labelled {names[0]}")
-        if pair := re.search(r"its label: (?:models split )?(\d+) (?:to|and) (\d+)", text):
+        if pair := re.search(r"its label, [^:]+: (?:models split )?(\d+) (?:to|and) (\d+)", text):
             assert [int(count) for count in pair.groups()] == [d.votes_predicted[i], d.votes_label[i]]
         for count, total in re.findall(r"(?<!and )\b(\d+) of (\d+) models", text):
             assert (int(count), int(total)) == (d.votes_predicted[i], 7)

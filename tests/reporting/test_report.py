@@ -741,7 +741,7 @@ def test_the_forecast_of_all_advised_changes_stands_by_class() -> None:
     d, _ = posterior_result()
     forecast = d.forecast(d.suggestions())
     read = page(d)
-    assert f"If every advised label is changed unseen: {forecast.describe()}" in read.prose
+    assert f"If every suggestion is accepted without a look: {forecast.describe()}" in read.prose
     for name, row in forecast.table.iterrows():
         cells = [f"{row[column]:.1f}" for column in ("put_right", "spoilt", "still_wrong", "wrong_after")]
         assert " ".join([f"{row['relabelled']:.0f}", *cells]) in read.prose, name

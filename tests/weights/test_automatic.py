@@ -139,7 +139,10 @@ def test_flips_are_weighted_down_and_the_words_have_the_numbers(noisy):
     assert weights[flipped].mean() < 0.3 < 0.9 < weights[~flipped].mean()
     doubted = d.p_wrong > 0.5
     assert f"{d.p_wrong.sum():,.0f} of 178 labels ({d.p_wrong.mean():.1%})" in text
-    assert f"those {doubted.sum()} carry {weights[doubted].sum() / weights.sum():.1%} of the weight" in text
+    assert (
+        f"more likely wrong than right ({doubted.sum()}) carry {weights[doubted].sum() / weights.sum():.1%} of the weight"
+        in text
+    )
     assert f"worth {weights.sum() ** 2 / np.square(weights).sum():,.0f} samples" in text
     assert hs.weigh(d, clip=1.2).max() <= 1.2 * (1 + 1e-9)
 
@@ -147,7 +150,7 @@ def test_flips_are_weighted_down_and_the_words_have_the_numbers(noisy):
 def test_labels_that_are_doubted_little_are_not_counted_as_none(noisy):
     d, _ = noisy
     _, text = decide(dataclasses.replace(d, p_wrong=np.full(len(d), 0.1)))
-    assert "are wrong, but none is more likely wrong than right" in text
+    assert "No label is more likely wrong than right." in text
     assert "carry" not in text
 
 

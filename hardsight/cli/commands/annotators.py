@@ -31,7 +31,7 @@ _MAX_PRINTED = 10
 @click.option(
     "--merge-spellings",
     is_flag=True,
-    help="Count classes, and annotators, that differ only in case, blanks or the encoding of letters as one.",
+    help="Merge classes, and annotators, whose names differ only in case, blanks or the encoding of letters.",
 )
 @click.option("--features", type=click.Path(path_type=Path), metavar="DATA",
               help="Features of the items, to train models that judge the labels: a table, or an .npy file whose rows are "
@@ -70,7 +70,9 @@ def annotators(
 
     options = take_read_options(reading)
     if features is None and (id_ is not None or folds is not None or repeats is not None or learner != "auto"):
-        raise InputError("--id, --learner, --folds and --repeats go with --features: name the features, or leave them out")
+        raise InputError(
+            "--id, --learner, --folds and --repeats need --features: name the features, or leave these options out"
+        )
     check_inputs_stay([path for path in (file, features) if path is not None], out)
     data = read_annotations(
         file, item=item, annotator=annotator, label=label, merge_spellings=merge_spellings, options=options

@@ -25,13 +25,13 @@ UNDO = "undo.json"
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--label", type=TEXT, help="Column of the labels, as for measure; tables need it, or --labels.")
 @label_set_options
-@click.option("--id", "id_", type=TEXT, help="Column of unique names of the samples, as for measure.")
+@click.option("--id", "id_", type=TEXT, help="Column of ids, as for measure.")
 @click.option("--decisions", type=click.Path(path_type=Path), metavar="FILE",
               help="The csv file of a review. [default: DIR/decisions.csv, where serve stores it]")  # fmt: skip
 @click.option("--suggestions", is_flag=True,
-              help="Also change every other label for which the result advises it; see --preview first.")  # fmt: skip
+              help="Also accept every other suggestion of the result; see --preview first.")  # fmt: skip
 @click.option("--drop-copies", is_flag=True,
-              help="Keep one sample of each set of copies: the one whose label is likeliest right.")  # fmt: skip
+              help="Keep one sample of each set of copies: the one whose label is most likely right.")  # fmt: skip
 @click.option("--preview", is_flag=True,
               help="Print the changes, and how many labels they should put right and spoil; write nothing.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Move the files of a folder without asking.")
@@ -142,7 +142,7 @@ def _move_planned(
     for each in shown:
         copy = each.action == COPY
         why = "a copy stays" if copy else _describe_labels(d, each.row, each.label, each.action)
-        renamed = "; that name is taken there" if each.is_renamed else ""
+        renamed = "; that name already exists there" if each.is_renamed else ""
         click.echo(f"  {format_line(each.move.source, 80)} → {format_line(each.move.target, 80)}: {why}{renamed}")
     if len(shown) < len(planned):
         click.echo(f"  and {format_count(len(planned) - len(shown), 'more file')}; --preview lists all")
@@ -157,9 +157,7 @@ def _move_planned(
 
 def _describe_forecast(d: "Difficulty", rows: "pd.DataFrame") -> str:
     text = d.forecast(rows).describe()
-    return (
-        f"Forecast, as if nobody had looked: {text}" if text else "No label changes, and no sample is dropped by decision."
-    )
+    return f"Forecast without a review: {text}" if text else "No label changes, and no decision drops a sample."
 
 
 def _print_preview(d: "Difficulty", rows: "pd.DataFrame", *, drop_copies: bool) -> None:

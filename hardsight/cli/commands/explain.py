@@ -18,7 +18,7 @@ from hardsight.cli.settings_file import RepeatableCommand
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
 @click.option("--counts", metavar="COLUMN", type=TEXT_OR_FILE,
-              help="Column of how much each sample counts in every training, with and without the weights; measure calls it "
+              help="Column of sample weights that apply in every training, beside the weights to explain; measure calls it "
                    "--weights.")  # fmt: skip
 @click.option("--difficulty", type=click.Path(path_type=Path),
               help="The result of DATA: a difficulty.parquet, or its folder. [default: DATA is measured first]")  # fmt: skip
@@ -33,9 +33,9 @@ from hardsight.cli.settings_file import RepeatableCommand
     "--repeats", type=int, default=None, help="Held-out predictions per sample, with and without the weights. [default: 5]"
 )
 @click.option("--effect/--no-effect", default=True, show_default=True,
-              help="Whether to train models with and without the weights.")  # fmt: skip
+              help="Train models with and without the weights.")  # fmt: skip
 @click.option("--dynamics/--no-dynamics", default=True, show_default=True,
-              help="Whether to follow the dynamics of training.")  # fmt: skip
+              help="Follow the dynamics of training.")  # fmt: skip
 @click.option("--target", type=Choice(["training", "balanced", "clean"]),
               help="Distribution that the bound is about. [default: clean]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes. [default: 1]")

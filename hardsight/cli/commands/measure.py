@@ -18,9 +18,7 @@ from hardsight.cli.settings_file import RepeatableCommand
 @main.command(cls=RepeatableCommand, short_help="Measure the difficulty of every sample.")
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
-@click.option(
-    "--weights", metavar="COLUMN", type=TEXT_OR_FILE, help="Column of how much each sample counts in training, 0 or more."
-)
+@click.option("--weights", metavar="COLUMN", type=TEXT_OR_FILE, help="Column of sample weights for training, 0 or more.")
 @click.option("--learner", default="auto", show_default=True, help="auto, or a name from `hardsight learners`.")
 @click.option("--loss", type=Choice(["log", "brier", "zero-one", "squared"]),
               help="Loss whose mean is the error. [default: log; squared for regression]")  # fmt: skip
@@ -40,16 +38,16 @@ from hardsight.cli.settings_file import RepeatableCommand
               help='Train this many models ("20 models"), with folds and repeats chosen for that number; or stop '
                    "after a time: 90s, 10min, 2h.")  # fmt: skip
 @click.option("--adjusted/--no-adjusted", default=None,
-              help="Whether to try a second estimate of the errors, from the in-sample losses of the same models. "
+              help="Try a second estimate of the errors, from the in-sample losses of the same models. "
                    "[default: if it costs little]")  # fmt: skip
 @click.option("--pilot/--no-pilot", default=None,
-              help="Whether to train a few models first, to choose how long the networks are trained. "
+              help="Train a few models first, to choose how long the networks are trained. "
                    "[default: with learner auto]")  # fmt: skip
 @click.option("--calibrate/--no-calibrate", default=None,
-              help="Whether to divide the models' log-probabilities by a temperature, fitted to held-out predictions. "
-                   "[default: for trees and other estimators that are far too sure of their predictions]")  # fmt: skip
+              help="Divide the models' log-probabilities by a temperature fitted to held-out predictions. "
+                   "[default: for trees and other overconfident estimators]")  # fmt: skip
 @click.option("--refine/--no-refine", default=None,
-              help="Whether to train again with automatic weights, to identify wrong labels better. "
+              help="Train again with automatic weights, to find wrong labels better. "
                    "[default: if labels look wrong]")  # fmt: skip
 @click.option("--backend", type=Choice(["serial", "processes", "ray"]), default=None,
               help="Where models are trained. [default: serial; processes with --jobs 2 or more, and for forests and "
@@ -72,7 +70,7 @@ from hardsight.cli.settings_file import RepeatableCommand
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="What something that never saw these labels says (a zero-shot model, rules, another annotator): a table or array "
+    help="Answers of a source that never saw these labels (a zero-shot model, rules, another annotator): a table or array "
          "of class probabilities, or one column of labels; rows by id or in the order of DATA. May be repeated.",
 )  # fmt: skip
 @run_options

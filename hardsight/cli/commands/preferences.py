@@ -15,12 +15,16 @@ from hardsight.cli.settings_file import RepeatableCommand
 
 @main.command(cls=RepeatableCommand, short_help="Find preferences of pairs that are likely flipped.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--chosen", type=TEXT, default="chosen", show_default=True, help="Column of what was preferred.")
-@click.option("--rejected", type=TEXT, default="rejected", show_default=True, help="Column of the other of each pair.")
-@click.option("--prompt", type=TEXT, help="Column of what both answer. [default: prompt, if there is such a column]")
-@click.option("--id", "id_", type=TEXT, help="Column of unique names of the pairs.")
+@click.option("--chosen", type=TEXT, default="chosen", show_default=True, help="Column of the preferred answer.")
+@click.option(
+    "--rejected", type=TEXT, default="rejected", show_default=True, help="Column of the answer that was not preferred."
+)
+@click.option(
+    "--prompt", type=TEXT, help="Column of the prompt that both answer. [default: prompt, if there is such a column]"
+)
+@click.option("--id", "id_", type=TEXT, help="Column of ids: a unique name for each pair.")
 @click.option("--group", type=TEXT,
-              help="Column of groups: pairs of one are on the same side of every split. [default: the prompt]")  # fmt: skip
+              help="Column of groups: pairs of a group stay on the same side of a split. [default: the prompt]")  # fmt: skip
 @click.option("--embedding", default="auto", show_default=True,
               help="How texts become numbers: tfidf, or a model, transformers:NAME, sentence-transformers:NAME, where NAME "
                    "may be a folder.")  # fmt: skip

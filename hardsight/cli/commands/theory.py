@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--cifar", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Test the claims that repeat experiments on images with CIFAR-10's binary version and a residual "
-                   "network, instead of digits; alone, only those claims.")  # fmt: skip
+              help="Repeat the experiments on images with the binary version of CIFAR-10 and a residual network, instead of "
+                   "digits; without other options, test only these claims.")  # fmt: skip
 @click.option("--depth", type=int, help="With --cifar: layers of the network, 20 or 32. [default: 32]")
 @click.option("--norm", type=Choice(["batch", "group"]),
               help="With --cifar: batch norm trains one network after another, group norm several at once. "

@@ -149,7 +149,7 @@ def _skip_titles(file: TextFile, options: ReadOptions) -> tuple[TextFile, list[s
     number = find_header_line(lines, mark, list(options.columns.values()))
     if number is None:
         return file, []
-    return blank_lines(file, number), [f"The header is in line {number + 1}; what stands above it was skipped."]
+    return blank_lines(file, number), [f"The header is in line {number + 1}; everything above it was skipped."]
 
 
 def _leave_out_headers(

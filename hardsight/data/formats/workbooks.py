@@ -49,7 +49,7 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     if not options.header:
         frame = frame.set_axis([str(number + 1) for number in range(len(frame.columns))], axis=1)
     if top:
-        notices.append(f"The header is in row {top + 1} of the sheet; what stands above it was skipped.")
+        notices.append(f"The header is in row {top + 1} of the sheet; everything above it was skipped.")
     frame = frame.dropna(how="all").reset_index(drop=True).infer_objects()
     check_names([str(name) for name in frame.columns], "")
     return Table(frame, notices)

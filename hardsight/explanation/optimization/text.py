@@ -49,7 +49,7 @@ def _describe_linear(dynamics: TrainingDynamics, row: pd.Series, uniform: pd.Ser
     parts.append(f"and {angle:.1f}° from training without weights, {largest_angle:.1f}° at most")
     sentence = f"By time {dynamics.linear['time'].max():.0e} linear training is {', '.join(parts)}."
     if (row["kl"] - uniform["kl"]) * (row["margin_share"] - uniform["margin_share"]) > 0:
-        sentence += " Here the smaller bound does not go with the larger margin."
+        sentence += " Here the smaller bound does not come with the larger margin."
     return sentence
 
 

@@ -18,20 +18,20 @@ from hardsight.learners.presets import preset
 from hardsight.learners.sklearn import SklearnModel
 
 
-@preset("forest", "random forests judged out of bag, 100 trees a view", takes_weights=True)
+@preset("forest", "random forests with out-of-bag predictions, 100 trees per view", takes_weights=True)
 def forest(samples: Samples) -> Learner:
     """Return random forests of 100 trees with out-of-bag predictions."""
     make = RandomForestRegressor if samples.regression else RandomForestClassifier
     return ForestOOB(make(n_estimators=100), numbers=True)
 
 
-@preset("boosting", "histogram gradient boosting of scikit-learn, 100 rounds a member", takes_weights=True)
+@preset("boosting", "histogram gradient boosting of scikit-learn, 100 rounds per model", takes_weights=True)
 def boosting(samples: Samples) -> Learner:
     """Return scikit-learn's histogram gradient boosting of 100 rounds."""
     return make_boosting(samples, 100)
 
 
-@preset("lightgbm", "LightGBM, 100 trees a member (extra: boosting)", takes_weights=True)
+@preset("lightgbm", "LightGBM, 100 trees per model (extra: boosting)", takes_weights=True)
 def lightgbm(samples: Samples) -> Learner:
     """Return LightGBM with 100 trees in one thread.
 
@@ -41,7 +41,7 @@ def lightgbm(samples: Samples) -> Learner:
     return make_lightgbm(samples, 100)
 
 
-@preset("xgboost", "XGBoost, 100 trees a member (extra: boosting)", takes_weights=True)
+@preset("xgboost", "XGBoost, 100 trees per model (extra: boosting)", takes_weights=True)
 def xgboost(samples: Samples) -> Learner:
     """Return XGBoost with 100 trees in one thread.
 

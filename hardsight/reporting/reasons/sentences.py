@@ -84,7 +84,7 @@ class Sentences:
         label, predicted, suggested = self._names(i)
         if self.d.suggested is None or self.d.suggested[i] == self.d.labels[i]:
             wrong = "" if self.d.p_wrong is None else f" (P(wrong) {format_chance(self.d.p_wrong[i])})"
-            return f"Labelled {label}, which is doubtful{wrong}, but no other label is likelier"
+            return f"Labelled {label}, which is doubtful{wrong}, but no other label is more likely"
         if self.d.suggested[i] != self.d.predicted[i]:
             neighbours = f", as {self._neighbours(i)} say" if self._neighbours_agree(i) else ""
             probably = f"Labelled {label}, probably {suggested}{self._p_suggested(i)}{neighbours}"
@@ -116,8 +116,8 @@ class Sentences:
             return f"Labelled {label}, probably rightly{right}, although {self._models_say(i)} {predicted}"
         votes = self._votes(i)
         if votes is None or 0 in votes:
-            return f"Between {predicted} and {label}, its label: models give {self._shares(i)}"
-        pair = f"Between {predicted} and {label}, its label"
+            return f"Between {predicted} and its label, {label}: models give {self._shares(i)}"
+        pair = f"Between {predicted} and its label, {label}"
         if sum(votes) == self.d.n_views[i]:
             return f"{pair}: models split {votes[1]:,} to {votes[0]:,}"
         return f"{pair}: {votes[1]:,} and {votes[0]:,} of {self.d.n_views[i]:,} models"
@@ -130,19 +130,19 @@ class Sentences:
         rest[self.d.labels[i]] = -np.inf
         second = int(rest.argmax())
         shares = f"{format_share(float(self.d.p_label[i]))} and {format_share(float(np.exp(rest[second])))}"
-        return f"Between {label}, its label, and {self._name(second)}: models give {shares}"
+        return f"Between its label, {label}, and {self._name(second)}: models give {shares}"
 
     def _uncertainty(self, i: int) -> str:
         label, predicted, _ = self._names(i)
         votes, views = self._votes(i), int(self.d.n_views[i])
         right = self.d.predicted[i] == self.d.labels[i]
         if votes is None or votes[1] == views:
-            what = f"{predicted}, its label," if right else f"{predicted}, not {label}, its label,"
+            what = f"its label, {predicted}," if right else f"{predicted}, not its label, {label},"
             return f"{_capitalize(self._models_say(i))} {what} but with very different probabilities"
         most = f"Models disagree: {votes[1]:,} of {views:,} {'say' if votes[1] > 1 else 'says'} {predicted}"
         if right:
-            return f"{most}, its label"
-        return f"{most}, {votes[0] or 'none'} {'say' if votes[0] > 1 else 'says'} {label}, its label"
+            return f"{most}, which is its label"
+        return f"{most}, {votes[0] or 'none'} {'say' if votes[0] > 1 else 'says'} its label, {label}"
 
     def _strange(self, i: int) -> str:
         p = "" if self.d.p_strange is None else f", P(strange) {format_chance(self.d.p_strange[i])}"

@@ -182,7 +182,7 @@ def find_samples(d: Difficulty, samples: Samples) -> np.ndarray:
         row = int(index[changed])
         raise InputError(
             f"row {row} of the samples, id {d.ids[changed].item()!r}, has the label {_label_text(samples, row)!r}, but "
-            f"{_label_text(d, changed)!r} was measured: give the samples that were measured, with their labels of then, or "
+            f"{_label_text(d, changed)!r} was measured: pass the samples with the labels that were measured, or "
             "measure these"
         )
     return index

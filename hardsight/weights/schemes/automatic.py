@@ -280,20 +280,18 @@ def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighting
     wrong = d.p_wrong.mean()
     if (weights == weights[0]).all() and wrong < MIN_WRONG:
         return (
-            f"All {len(d):,} samples weigh the same: no label is doubted (mean P(wrong) {wrong:.2%}), and all classes "
-            "are equally large, so there is nothing to gain."
+            f"All {len(d):,} samples weigh the same, because all labels look right (mean P(wrong) {wrong:.2%}) and all "
+            "classes are equally large."
         )
     sentences = [_explain_labels(d.p_wrong, weights)]
     if unreliability:
         sentences.append(
-            "The most confident predictions contradict more labels than that explains, so there is noise of another kind "
-            f"(trust in the ledger {1 - unreliability:.0%}): samples also count as far as held-out models believe their "
-            "labels."
+            "The most confident predictions contradict more labels than that, so there is noise of another kind "
+            f"(trust in the ledger {1 - unreliability:.0%}). Samples therefore also count less if held-out models do not "
+            "believe their labels."
         )
     sentences.append(_explain_classes(d, d.p_wrong, weights, weighting.power))
-    limit = (
-        f", and are balanced no further: {MIN_EFFECTIVE_SHARE:.0%} of the samples is the least" if weighting.limited else ""
-    )
+    limit = f", the least that balancing may leave ({MIN_EFFECTIVE_SHARE:.0%})" if weighting.limited else ""
     sentences.append(f"The weights are worth {effective_sample_size(weights):,.0f} samples of equal weight{limit}.")
     return " ".join(sentences)
 
@@ -301,21 +299,21 @@ def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighting
 def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
     wrong = p_wrong.mean()
     if wrong < MIN_WRONG:
-        return f"No label is doubted (mean P(wrong) {wrong:.2%}), so none is weighted down."
+        return f"All labels look right (mean P(wrong) {wrong:.2%}), so none counts less."
     doubted = p_wrong > 0.5
-    expected = f"About {p_wrong.sum():,.0f} of {len(p_wrong):,} labels ({wrong:.1%}) are wrong"
+    expected = (
+        f"About {p_wrong.sum():,.0f} of {len(p_wrong):,} labels ({wrong:.1%}) are wrong. Each sample counts by the "
+        "probability that its label is right."
+    )
     boundary = (
-        f"Samples at a boundary count up to {1 + _EMPHASIS * wrong:.2g} times as much as others, because noise blurs it."
+        f"Samples at a class boundary count up to {1 + _EMPHASIS * wrong:.2g} times as much as others, because noise blurs "
+        "the boundary."
     )
     if not doubted.any():
-        return (
-            f"{expected}, but none is more likely wrong than right: every sample counts by the probability that its label "
-            f"is right. {boundary}"
-        )
+        return f"{expected} No label is more likely wrong than right. {boundary}"
     return (
-        f"{expected}, {int(doubted.sum()):,} of them more likely so than not: every sample counts by the probability that "
-        f"its label is right, so that those {int(doubted.sum()):,} carry {weights[doubted].sum() / weights.sum():.1%} of "
-        f"the weight. {boundary}"
+        f"{expected} Labels that are more likely wrong than right ({int(doubted.sum()):,}) carry "
+        f"{weights[doubted].sum() / weights.sum():.1%} of the weight. {boundary}"
     )
 
 
@@ -330,7 +328,7 @@ def _explain_classes(d: Difficulty, p_wrong: np.ndarray, weights: np.ndarray, po
         return f"All labels are {d.classes[largest]!r}, so there are no classes to balance."
     return (
         f"Class {d.classes[smallest]!r} has {mass[smallest]:,.1f} correctly labelled samples and class "
-        f"{d.classes[largest]!r} has {mass[largest]:,.1f}; classes are balanced to the power {power:.2g}, so a sample of "
-        f"the first counts up to {weights[d.labels == smallest].max():.3g}, one of the second up to "
-        f"{weights[d.labels == largest].max():.3g}."
+        f"{d.classes[largest]!r} has {mass[largest]:,.1f}. Classes are balanced to the power {power:.2g}: the largest "
+        f"weight is {weights[d.labels == smallest].max():.3g} in the first class and "
+        f"{weights[d.labels == largest].max():.3g} in the second."
     )

@@ -25,7 +25,7 @@ _class_scheme = partial(scheme, scale=_SIZES, per="class")
     "uniform",
     formula="1",
     priority="none",
-    scale="none: the loss is read only for its length",
+    scale="none; the loss only tells the number of samples",
     source="none",
     compares_samples=False,
     normalization="mean 1",
@@ -356,7 +356,7 @@ def lff(
     *,
     decay: float = 0.7,
 ) -> Float[Tensor, " sample"]:
-    """Prefer samples that a biased network, which learns the easy way, fails on.
+    """Prefer samples that a deliberately biased network gets wrong.
 
     The weight is the relative difficulty of the sample for the biased network, compared with the debiased one.
 
@@ -474,7 +474,7 @@ def icost_neighbours(
     border: float = 0.7,
     outlier: float = 0.1,
 ) -> Float[Tensor, " sample"]:
-    """Prefer minority samples near the border, then those amid their own class, and least those amid the other class.
+    """Prefer minority samples near the boundary, then those within their own class, then those within the other class.
 
     A minority sample has the imbalance times the cost of its kind as weight, a majority sample 1. The kind is ``pure`` if no
     neighbour is of the majority, ``safe`` if less than half are, ``outlier`` if all are, and ``border`` otherwise.
@@ -523,7 +523,7 @@ def icost_gini(
     clear: float = 0.8,
     foreign: float = 0.2,
 ) -> Float[Tensor, " sample"]:
-    """Prefer minority samples of mixed regions, then those of their own, and least those of the other class.
+    """Prefer minority samples in mixed regions, then those among their own class, then those among the other class.
 
     A minority sample has the imbalance times a cost by the purity of its leaf as weight, a majority sample 1. The
     cost is ``pure`` from purity ``clear`` on, ``outlier`` up to ``foreign``, and in between ``safe`` + (``border`` -

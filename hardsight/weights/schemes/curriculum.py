@@ -143,7 +143,7 @@ def curriculum(
     example={"buckets": 3},
 )
 def baby_step(loss: Float[Tensor, " sample"], epoch: float, epochs: float, *, buckets: int) -> Float[Tensor, " sample"]:
-    """Keep the easiest of equal parts of the samples, one part more after each stage.
+    """Keep the easiest of several equal parts of the samples, and add one part after each stage.
 
     The samples are split by their loss into ``buckets`` equal parts, and one more is in after each ``1 / buckets`` of
     the epochs.
@@ -174,7 +174,7 @@ def _keep_easiest(loss: Tensor, rate: float) -> Tensor:
     example={"lam": 2.0},
 )
 def spl_hard(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
-    """Keep only samples of small loss.
+    """Keep only samples with a small loss.
 
     The weight is 1 below the threshold and 0 from it on. Grow ``lam`` over training.
 
@@ -196,7 +196,7 @@ def spl_hard(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " s
     example={"rate": 0.5},
 )
 def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, " sample"]:
-    """Keep only the given share of the samples, those of smallest loss.
+    """Keep only a share of the samples, those with the smallest losses.
 
     The weight is 1 for the ceil(rate N) smallest losses; of equal losses, for those that come first. Grow ``rate``
     over training.
@@ -211,7 +211,7 @@ def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, "
 
 @_self_paced("spl-linear", formula="max(0, 1 - l/lam)", source=_JIANG, example={"lam": 2.0})
 def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
-    """Prefer samples of small loss, less and less up to a threshold.
+    """Prefer samples with a small loss, less and less up to a threshold.
 
     The weight falls from 1 at no loss to 0 at the threshold; it minimizes v l + lam (v²/2 - v) over v in [0, 1].
 
@@ -229,7 +229,7 @@ def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, "
     example={"lam": 0.9},
 )
 def spl_logarithmic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
-    """Prefer samples of small loss, less and less up to a threshold, falling fast at first.
+    """Prefer samples with a small loss, less and less up to a threshold, falling fast at first.
 
     The weight falls from 1 to 0 at the threshold; it minimizes v l + z v - z^v / log z over v in [0, 1], with z = 1 - lam.
 
@@ -247,7 +247,7 @@ def spl_logarithmic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tens
     example={"lam1": 2.0, "lam2": 1.0},
 )
 def spl_mixture(loss: Float[Tensor, " sample"], *, lam1: float, lam2: float) -> Float[Tensor, " sample"]:
-    """Keep all samples of small loss and none of large loss, with falling weights in between.
+    """Keep all samples with a small loss and none with a large loss, with falling weights in between.
 
     The weight is 1 up to ``lam2`` and 0 from ``lam1`` on; it minimizes v l - z log(v + z / lam1), z = lam1 lam2 /
     (lam1 - lam2).
@@ -270,7 +270,7 @@ def spl_mixture(loss: Float[Tensor, " sample"], *, lam1: float, lam2: float) -> 
     example={"lam": 2.0, "gamma": 1.0},
 )
 def spl_mixture_2(loss: Float[Tensor, " sample"], *, lam: float, gamma: float) -> Float[Tensor, " sample"]:
-    """Keep all samples of small loss and none of large loss, with weights in between that fall with the root of the loss.
+    """Keep all samples with a small loss and none with a large one; weights in between fall with the root of the loss.
 
     The weight is 1 up to (lam gamma / (lam + gamma))² and 0 from lam² on; it minimizes v l + gamma² / (v + gamma / lam).
 
@@ -292,7 +292,7 @@ def spl_mixture_2(loss: Float[Tensor, " sample"], *, lam: float, gamma: float) -
     example={"lam": 1.0},
 )
 def spl_logistic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
-    """Prefer samples of small loss; large losses keep a small weight.
+    """Prefer samples with a small loss; large losses keep a small weight.
 
     The weight falls from 1 as a logistic curve around ``lam`` and never reaches 0.
 
@@ -312,7 +312,7 @@ def spl_logistic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor,
     example={"lam": 2.0},
 )
 def spl_polynomial(loss: Float[Tensor, " sample"], *, lam: float, t: int = 3) -> Float[Tensor, " sample"]:
-    """Prefer samples of small loss up to a threshold; the larger t, the closer to spl-hard.
+    """Prefer samples with a small loss up to a threshold; the larger t, the closer to spl-hard.
 
     The weight is (1 - l / lam)^(1 / (t - 1)) below the threshold; it minimizes v l + lam (v^t / t - v) over v in [0, 1].
 
@@ -338,7 +338,7 @@ def spl_polynomial(loss: Float[Tensor, " sample"], *, lam: float, t: int = 3) ->
 def spl_diversity(
     loss: Float[Tensor, " sample"], groups: Int[Tensor, " sample"], *, lam: float, gamma: float
 ) -> Float[Tensor, " sample"]:
-    """Prefer samples of small loss, from many groups rather than from one.
+    """Prefer samples with a small loss, from many groups rather than from one.
 
     The weight is 1 if the loss is below lam + gamma / (√i + √(i - 1)), for the i-th smallest loss of its group. It
     minimizes sum v l - lam sum v - gamma sum over groups of √(number of samples kept) over v in {0, 1}.

@@ -29,7 +29,7 @@ _sums_to_one = partial(scheme, compares_samples=True, reduction="sum", normaliza
     "tilted",
     formula="softmax(t l)",
     priority="varied",
-    scale="loss; t is in units of one over it",
+    scale="loss; t has the unit of 1 / loss",
     source=_LI,
     note="t is tuned for each task.",
     example={"t": 1.0},
@@ -49,7 +49,7 @@ def tilted(loss: Float[Tensor, " sample"], *, t: float) -> Float[Tensor, " sampl
     "tilted-groups",
     formula="softmax over groups of (t R_g + log n_g), times softmax(tau l) in the group; R_g = log(mean exp(tau l)) / tau",
     priority="varied",
-    scale="loss; t and tau are in units of one over it",
+    scale="loss; t and tau have the unit of 1 / loss",
     source=_LI,
     note="The gradient of the paper's hierarchical objective; checked against the authors' code.",
     example={"t": 1.0, "tau": 1.0},
@@ -145,13 +145,13 @@ def absgd(
     formula="1/(alpha n) for the alpha n largest, remainder to the next; with reg: min(exp((l - eta)/reg), "
     "1/alpha)/n, sum 1",
     priority="hard",
-    scale="loss; reg is in its units",
+    scale="loss; reg has the unit of the loss",
     source=_FAN,
     note="alpha is tuned for each task. Equal losses share the remainder equally.",
     example={"alpha": 0.3},
 )
 def cvar(loss: Float[Tensor, " sample"], *, alpha: float, reg: float = 0.0) -> Float[Tensor, " sample"]:
-    """Keep only the share alpha of largest losses.
+    """Keep only the share alpha with the largest losses.
 
     These are the worst weights that are nowhere above 1/(alpha n).
 
@@ -169,7 +169,7 @@ def cvar(loss: Float[Tensor, " sample"], *, alpha: float, reg: float = 0.0) -> F
     "chi2-dro",
     formula="(l - eta)+ / sum, eta such that mean((n w - 1)²)/2 = rho",
     priority="hard",
-    scale="loss; the weights do not change with its unit",
+    scale="loss; its unit does not matter",
     source=_NAMKOONG,
     note="If the ball contains the weights with all mass on the largest losses, these share it equally, as when "
     "all losses are equal.",
@@ -209,7 +209,7 @@ def chi2_dro(loss: Float[Tensor, " sample"], *, rho: float = 1.0) -> Float[Tenso
     "chi2-penalised",
     formula="(l - eta)+ / (lam n), eta such that the sum is 1",
     priority="hard",
-    scale="loss; lam is in its units",
+    scale="loss; lam has the unit of the loss",
     source=_LEVY,
 )
 def chi2_penalised(loss: Float[Tensor, " sample"], *, lam: float = 1.0) -> Float[Tensor, " sample"]:
@@ -293,7 +293,7 @@ def group_dro(
     adjustment: float = 0.0,
     group_sizes: Sequence[int] | None = None,
 ) -> Float[Tensor, " sample"]:
-    """Prefer groups of large loss.
+    """Prefer groups with a large loss.
 
     Each group's probability grows with its mean loss, and is divided by the number of its samples in the batch.
 
@@ -429,7 +429,7 @@ def llm_linupper(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float
 
 @_softmax_of_shape("llm-quadratic", formula=f"softmax(h / r), h = 1 - s²/delta², {_SHAPE}", priority="medium")
 def llm_quadratic(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float = 1.0) -> Float[Tensor, " sample"]:
-    """Prefer samples of medium loss.
+    """Prefer samples with a medium loss.
 
     The weight is largest in the middle of the range of losses.
 

@@ -83,7 +83,7 @@ def focal_gamma(p0: float) -> float:
     example={"p0": 0.2},
 )
 def flsd_closed_form(p: Float[Tensor, " sample"], *, p0: float) -> Float[Tensor, " sample"]:
-    """Prefer hard samples; from p0 on, gradients are shorter than those of cross-entropy.
+    """Prefer hard samples; from p0 on, gradients are smaller than those of cross-entropy.
 
     The weight is focal with the gamma that :func:`focal_gamma` gives for ``p0``.
 
@@ -109,7 +109,7 @@ def flsd_closed_form(p: Float[Tensor, " sample"], *, p0: float) -> Float[Tensor,
 def focal_sigmoid(
     logits: Float[Tensor, "sample label"], labels: Num[Tensor, "..."], *, gamma: float = 2.0, alpha: float | None = 0.25
 ) -> Float[Tensor, " sample"]:
-    """Prefer hard labels of a sample with several, or of a detector.
+    """Prefer hard labels, of samples with several labels or of a detector.
 
     Returns the focal loss of independent yes/no labels, summed over a sample's labels.
 
@@ -297,7 +297,7 @@ def init_ghm(shape: StateShape, *, bins: int) -> State:
     note=f"Published for each label of a detector, where g = |sigmoid(z) - y|. {_COUNTS}",
 )
 def ghm_c(state: State, p: Float[Tensor, " sample"], *, bins: int = 30, momentum: float = 0.75) -> Float[Tensor, " sample"]:
-    """Prefer samples of a rare gradient norm, neither the many easy ones nor a mass of outliers.
+    """Prefer samples with a rare gradient norm, neither the many easy ones nor a mass of outliers.
 
     The weight is one over the number of samples whose gradient 1 - p falls into the same bin.
 
@@ -324,7 +324,7 @@ def ghm_c(state: State, p: Float[Tensor, " sample"], *, bins: int = 30, momentum
 def ghm_r(
     state: State, residual: Float[Tensor, "sample ..."], *, mu: float = 0.02, bins: int = 10, momentum: float = 0.7
 ) -> Float[Tensor, " sample"]:
-    """Prefer residuals of a rare gradient norm.
+    """Prefer residuals with a rare gradient norm.
 
     Returns the smooth absolute error of regression, each residual weighted by how rare the norm of its gradient is.
 
@@ -423,7 +423,7 @@ def influence_balanced(
 def low(
     logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"], *, lam: float = 0.1, batch_mean: bool = True
 ) -> Float[Tensor, " sample"]:
-    """Prefer samples of large gradient norm.
+    """Prefer samples with a large gradient norm.
 
     The weights, of mean one, would reduce the batch's loss most under a quadratic penalty on their distance from one.
 

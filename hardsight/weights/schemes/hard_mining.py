@@ -32,7 +32,7 @@ _SELECTIVE = "Jiang et al. 2019, Accelerating deep learning by focusing on the b
     example={"k": 4},
 )
 def ohem(loss: Float[Tensor, " sample"], *, k: int) -> Float[Tensor, " sample"]:
-    """Keep only the samples of largest loss in the batch.
+    """Keep only the samples with the largest losses in the batch.
 
     The weight is 1 for the ``k`` largest losses; of tied ones, for the first in the batch.
 
@@ -107,7 +107,7 @@ def init_history(shape: StateShape, *, memory: int) -> State:
     compares_samples=True,
     reduction="weighted mean",
     init=init_history,
-    note="The authors' code counts only losses that are smaller: its smallest is never trained on, and none if "
+    note="The authors' code counts only smaller losses: the smallest is never trained on, and no sample is if "
     "all are equal. Biased to hard samples: nothing corrects for the probabilities.",
     example={"beta": 1.0},
 )
@@ -120,7 +120,7 @@ def selective_backprop(
     memory: int = 1024,
     least: float = 0.0,
 ) -> Float[Tensor, " sample"]:
-    """Train on samples the more often, the higher their loss ranks.
+    """Train more often on samples whose loss ranks high.
 
     The weight is 1 with a probability that grows with the rank of the loss among the last losses, and 0 otherwise.
 
@@ -218,7 +218,7 @@ def selective_backprop_composer(
 def online_batch_selection(
     loss: Float[Tensor, " sample"], epoch: float, epochs: float, *, start: float = 100.0, end: float = 1.0
 ) -> Float[Tensor, " sample"]:
-    """Draw samples of large loss more often, less so over the training.
+    """Draw samples with a large loss more often, less so over the training.
 
     The sampling probability falls exponentially with the rank of the last known loss.
 
@@ -436,7 +436,7 @@ def dihcl(
     tau: float = 1.0,
     discount: float = 0.95,
 ) -> Float[Tensor, " sample"]:
-    """Draw samples more often that have had a high loss, or a loss that changes much, over the training so far.
+    """Draw samples more often whose loss so far was high, or changed much.
 
     Returns the sampling probabilities of the samples, after those trained on have updated their hardness r <- discount a +
     (1 - discount) r. Here a = l / learning rate, or the absolute change of l since the last observation divided by the sum

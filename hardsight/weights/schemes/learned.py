@@ -149,7 +149,7 @@ def init_lilaw(shape: StateShape, *, alpha: float = 10.0, beta: float = 2.0, del
     note="descend_lilaw is the step of a, b, d. The gradient flows through the weights in the authors' code.",
 )
 def lilaw(state: State, logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
-    """Prefer easy, medium or hard samples, as three learned numbers decide.
+    """Prefer easy, medium or hard samples, depending on three learned numbers.
 
     The weight is sigmoid(alpha p - top) + sigmoid(top - beta p) + exp(-(delta p - top)² / 2), top the largest probability.
 
@@ -200,7 +200,7 @@ def descend_lilaw(
 def screener_net(
     weigher: nn.Module, inputs: Any, loss: Float[Tensor, " sample"], *, margin: float = 1.0
 ) -> WeightsAndObjective:
-    """Prefer inputs like those of high loss.
+    """Prefer inputs that resemble those with a high loss.
 
     The weights are those of a network that reads the inputs and is trained to give large weights to high losses.
 
@@ -318,7 +318,7 @@ def weight_tree(
     clean_labels: Int[Tensor, " clean"],
     learning_rate: float,
 ) -> Float[Tensor, ""]:
-    """Prefer samples as a soft tree over nine features of the sample has learned from a clean batch.
+    """Prefer the samples that a soft tree over nine features of each sample has learned to prefer from a clean batch.
 
     Returns the loss of the clean batch after one virtual step of the model by sum(w l) / n, as a function of the tree.
 

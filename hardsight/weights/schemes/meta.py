@@ -119,7 +119,7 @@ def dds(
     clean_inputs: Any,
     clean_labels: Int[Tensor, " clean"],
 ) -> WeightsAndObjective:
-    """Prefer inputs that a network has learned to be helpful for a clean batch.
+    """Prefer inputs that help a clean batch, as a network has learned.
 
     The weights are a policy that is rewarded with :func:`gradient_alignment`: the softmax over the batch of the
     network's scores.
@@ -205,7 +205,7 @@ def meta_weight_net(
     clean_labels: Int[Tensor, " clean"],
     learning_rate: float,
 ) -> Float[Tensor, ""]:
-    """Prefer samples of the losses that help a clean batch.
+    """Prefer samples whose losses help a clean batch.
 
     Returns the loss of the clean batch after one virtual step of the model by sum(w l) / n, as a function of the
     network of the weights. Its gradient reaches only the parameters of that network; the model stays as it is. The
@@ -246,7 +246,7 @@ def cmw_net(
     clean_labels: Int[Tensor, " clean"],
     learning_rate: float,
 ) -> Float[Tensor, ""]:
-    """Prefer samples of the losses that help a clean batch, separately for large, medium and small classes.
+    """Prefer samples whose losses help a clean batch, separately for large, medium and small classes.
 
     As :func:`meta_weight_net` for :class:`CMWNet`; the step is by sum(w l) / sum(w), with no gradient through the divisor.
 

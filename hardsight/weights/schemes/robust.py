@@ -332,7 +332,7 @@ def elr(
     beta: float = 0.7,
     lam: float = 3.0,
 ) -> Float[Tensor, " sample"]:
-    """Prefer labels that the sample's own earlier predictions agree with.
+    """Prefer labels that agree with the sample's own earlier predictions.
 
     Returns cross-entropy plus lam log(1 - <t, p>), where t is a running mean of the sample's predictions.
 

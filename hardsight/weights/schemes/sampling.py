@@ -70,7 +70,7 @@ def biased_correction(
     "the precision of floats, so that a perfectly learned sample can still be corrected for.",
 )
 def importance_sampling(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
-    """Draw samples of large gradient more often; they weigh less in return.
+    """Draw samples with a large gradient more often; they weigh less in return.
 
     The sampling probability is proportional to the norm of the gradient by the logits, which bounds that by all parameters.
     """
@@ -90,7 +90,7 @@ def importance_sampling(logits: Float[Tensor, "sample class"], labels: Int[Tenso
     "leaves eps open; 1e-8 is TorchRL's. Checked against TorchRL's documentation.",
 )
 def per(loss: Float[Tensor, " sample"], *, alpha: float = 0.6, eps: float = 1e-8) -> Float[Tensor, " sample"]:
-    """Draw samples of large loss more often.
+    """Draw samples with a large loss more often.
 
     The sampling probability is proportional to a power of the loss.
 
@@ -122,7 +122,7 @@ def infobatch(
     prune: float = 0.5,
     delta: float = 0.875,
 ) -> Float[Tensor, " sample"]:
-    """Drop some samples of small loss, and give larger weights to the rest of them.
+    """Drop some samples with a small loss, and give larger weights to the others of them.
 
     Samples below the mean loss are dropped independently with probability ``prune``, and the rest of them weighs
     more, so that E[w] = 1 for all. After ``delta`` of the epochs all samples count.

@@ -329,7 +329,7 @@ def _init_threshold(shape: StateShape) -> State:
 def spcl_linear(
     state: State, loss: Float[Tensor, " sample"], *, gamma: float = 1.0, percentile: float = 0.7, decay: float = 0.5
 ) -> Float[Tensor, " sample"]:
-    """Prefer samples of a loss up to a running percentile, less and less above it.
+    """Prefer samples with a loss up to a running percentile, and less and less those above it.
 
     The weight is 1 up to the running percentile of the loss and falls to 0 at ``gamma`` above it.
 
@@ -556,7 +556,7 @@ def threshold_samples(labels: Int[Tensor, " sample"], classes: int, *, seed: int
 def aum_filter(
     aum: Float[Tensor, " sample"], *, threshold: Float[Tensor, " threshold"], percentile: float = 99.0
 ) -> Float[Tensor, " sample"]:
-    """Keep samples whose label has a larger margin in training than deliberately wrong labels have.
+    """Keep samples whose margin in training is larger than that of deliberately wrong labels.
 
     The weight is 1 above the percentile of the threshold samples' margins, and 0 up to it.
 

@@ -118,7 +118,7 @@ def test_titles_of_a_workbook_are_skipped(tmp_path):
     samples = read(tmp_path / "a.xlsx", label="kind")
     assert samples.features["size"].tolist() == list(range(9))
     assert samples.features["code"].tolist() == ["00", "01", "02"] * 3
-    assert "The header is in row 3 of the sheet; what stands above it was skipped." in samples.notices
+    assert "The header is in row 3 of the sheet; everything above it was skipped." in samples.notices
 
 
 def test_a_workbook_needs_a_package(tmp_path, monkeypatch):
