@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data import Samples
-from hardsight.data.tokens.schemes import split_tag
+from hardsight.data.tokens.sentences import spells_spans
 from hardsight.data.tokens.window import shift_rows
 from hardsight.estimation.job import Job
 from hardsight.estimation.runner import Runner
@@ -37,9 +37,8 @@ def add_tag_witness(job: Job, runner: Runner) -> Job:
     samples, request = job.samples, job.request
     ledger = request.estimate.ledger is not False and job.loss == "log"
     is_token = samples.parts is not None and samples.parts.kind == "token" and samples.classes is not None
-    spells_spans = any(split_tag(str(name)).prefix for name in samples.classes or ())
     by_default = samples.sparse and is_auto(request.learner) and not request.budget.limited
-    if spells_spans or not (ledger and is_token and by_default):
+    if spells_spans(samples) or not (ledger and is_token and by_default):
         return job
     plan = make_pilot_plan(samples, job.plan.blocks, request.seed + _SEED_KEY)
     with progress_bar(request.progress, None, "reading neighbouring tags") as on_progress:

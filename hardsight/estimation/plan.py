@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hardsight.data import Samples
+from hardsight.data.tokens.sentences import spells_spans
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
 from hardsight.learners.forest_oob import ForestOOB
@@ -149,9 +150,13 @@ def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None,
     if not len(small):
         return None, []
     named = name_classes(small, samples.labels, samples.classes)
-    notice = (
-        f"Too few samples to tell whether the label is right, in {named}. Models that predict them never saw their class."
-    )
+    if spells_spans(samples):
+        notice = (
+            f"Models that predict them never saw their tag, in {named}. P(wrong) there says whether they look like a span."
+        )
+    else:
+        what = "Too few samples to tell whether the label is right"
+        notice = f"{what}, in {named}. Models that predict them never saw their class."
     return np.isin(samples.labels, small), [notice]
 
 

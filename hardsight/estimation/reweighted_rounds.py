@@ -27,8 +27,11 @@ from torch import Tensor
 from hardsight.attribution.label_noise import Evidence, LabelPosterior, class_prior, fit_label_model
 from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.attribution.label_noise.rare import bound_p_wrong, cannot_be_judged
+from hardsight.attribution.label_noise.span_tags import back_off, fit_span_tag_model
 from hardsight.attribution.label_noise.symmetric import fit_symmetric_model
 from hardsight.data import Samples
+from hardsight.data.tokens.schemes import OUTSIDE
+from hardsight.data.tokens.sentences import spells_spans
 from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.errors import InputError
 from hardsight.estimation.checkpoint import Checkpoint, run_identity
@@ -155,6 +158,13 @@ def infer_labels(
         evidence = Evidence(consensus, label, prior, None)
         with limit_threads(consensus.numel()):
             return LabelPosterior(evidence, fit_symmetric_model(evidence))
+    if spells_spans(samples):
+        outside = samples.classes.index(OUTSIDE) if OUTSIDE in samples.classes else None
+        if in_small_class is not None:
+            consensus = back_off(consensus, label, in_small_class, outside)
+        evidence = Evidence(consensus, label, prior, None, witnesses=witnesses)
+        with limit_threads(consensus.numel()):
+            return LabelPosterior(evidence, fit_span_tag_model(evidence, outside))
     evidence = Evidence(consensus, label, prior, neighbours, in_small_class=in_small_class, witnesses=witnesses)
     with limit_threads(consensus.numel()):
         model = fit_label_model(evidence)
@@ -207,6 +217,7 @@ class RefineRequest:
 
     runner: Runner  # its learner takes weights
     splitter: Splitter  # splitter of the run; of repeated folds at most four repeats are used
+    in_small_class: Tensor | None  # samples whose class is missing from the training part of models that predict them
     blocks: np.ndarray
     n_rounds: int
     seed: int  # seed of the run; every round draws from a stream of its own
@@ -234,7 +245,6 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
     runner = request.runner
     # Later rounds change neither these arrays nor the evidence of the neighbours.
     first_consensus, neighbours = posterior.evidence.consensus, posterior.evidence.neighbours
-    in_small_class = posterior.evidence.in_small_class
     kept, n_models, notices, why = 0, 0, list[str](), "labels look wrong"
     for number in range(2, request.n_rounds + 2):
         weighted = replace(runner.samples, weights=_automatic_weights(posterior, first_consensus, runner.samples))
@@ -252,7 +262,12 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
         n_models += round_models
         notices += [text for text in result.notices if text not in notices]
         later = infer_labels(
-            result.held_out, weighted, neighbours, in_small_class, first_consensus, _reweight(posterior.evidence, weighted)
+            result.held_out,
+            weighted,
+            neighbours,
+            request.in_small_class,
+            first_consensus,
+            _reweight(posterior.evidence, weighted),
         )
         if not _explains_noise(posterior, later, first_consensus):
             why += (

@@ -69,6 +69,7 @@ def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabel
         RefineRequest(
             runner=replace(runner, learner=learner, user_record=None),
             splitter=job.splitter,
+            in_small_class=in_small_class,
             blocks=job.plan.blocks,
             n_rounds=refinement.n_rounds,
             seed=request.seed,

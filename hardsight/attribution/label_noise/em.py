@@ -273,7 +273,7 @@ class LabelModelFitter:
         self, curvature: Float64[Tensor, "evidence evidence"], target: Float64[Tensor, " evidence"]
     ) -> Float64[Tensor, " evidence"]:
         """Solve ``curvature @ weights = target`` with weights within their bounds."""
-        weights = _solve_nonnegative(curvature, target).clamp(max=self.config.max_weight)
+        weights = solve_nonnegative(curvature, target).clamp(max=self.config.max_weight)
         # The weights sum to one at least: below, heavy noise in small data passes for soft predictions of right labels.
         models, others = weights[: self.n_from_models], float(weights[self.n_from_models :].sum())
         if float(models.sum()) + others < 1:
@@ -325,7 +325,7 @@ def _distinct(models: list[LabelModel]) -> list[LabelModel]:
     return kept
 
 
-def _solve_nonnegative(matrix: Tensor, target: Tensor) -> Float64[Tensor, " evidence"]:
+def solve_nonnegative(matrix: Tensor, target: Tensor) -> Float64[Tensor, " evidence"]:
     """Solve ``matrix @ x = target`` with variables that would be negative fixed at zero, one after another.
 
     Clipping the solution instead would leave the others where the negative ones had pushed them.

@@ -27,7 +27,7 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
         config: constants.
     """
     n_classes = evidence.consensus.shape[1]
-    rows = _rows_to_fit(evidence, config)
+    rows = rows_to_fit(evidence, config)
     fitter = _fitter(evidence, rows, config)
     if not fitter.is_informative():
         return fitter.noise_free_model()
@@ -54,7 +54,8 @@ def _fitter(evidence: Evidence, rows: Int64[Tensor, " row"], config: LabelModelC
     return LabelModelFitter(evidence.label_evidence(rows), label, evidence.prior, config, evidence.n_from_models)
 
 
-def _rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, " row"]:
+def rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, " row"]:
+    """Return the samples that a model is fitted to, at even steps from the least likely label to the likeliest."""
     n_classes = evidence.consensus.shape[1]
     order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
     if evidence.in_small_class is not None:

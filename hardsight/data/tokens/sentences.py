@@ -148,6 +148,12 @@ class Tokens:
         return groups[codes].astype(np.int64), int((sizes[groups] > 1).sum())
 
 
+def spells_spans(samples: Samples) -> bool:
+    """Return whether the rows are tokens whose tags spell spans, such as names, and not parts of speech."""
+    is_token = samples.parts is not None and samples.parts.kind == _KIND and samples.classes is not None
+    return is_token and find_scheme([[str(name) for name in samples.classes or ()]]) != "none"
+
+
 def join_words(words: np.ndarray, span: Span) -> str:
     """Return the words of a span with blanks between them."""
     return " ".join(words[span.start : span.end])
