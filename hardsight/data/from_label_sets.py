@@ -16,9 +16,8 @@ from hardsight.data.label_matrix import (
     holds_several,
     leave_out_constant,
     read_delimited,
-    read_lists,
+    read_label_matrix,
     read_matrix,
-    stack_rows,
 )
 from hardsight.data.labelled_parts import Parts, as_parts
 from hardsight.data.samples import Samples
@@ -133,17 +132,7 @@ def find_label_sets(
 def _read(column: Any, name: str, separator: str | None, merge_spellings: bool) -> LabelMatrix:
     if separator is not None:
         return read_delimited(column, name, separator, merge_spellings=merge_spellings)
-    if getattr(column, "ndim", 1) == 2 or not _is_of_lists(column):
-        return read_matrix(column, name)
-    return read_lists(column, name, merge_spellings=merge_spellings)
-
-
-def _is_of_lists(column: Any) -> bool:
-    """Return whether labels are lists, rather than the rows of a matrix of zeros and ones."""
-    values = stack_rows(list(column))
-    return values is None or not all(
-        value is None or (not isinstance(value, str) and (value != value or value in (0, 1))) for value in values.flat
-    )
+    return read_label_matrix(column, name, merge_spellings=merge_spellings)
 
 
 def _take_columns(X: Any, y: Any, labels: Sequence[str], name: str | None, separator: str | None) -> LabelSets:

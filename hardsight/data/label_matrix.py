@@ -58,6 +58,18 @@ def holds_several(y: Any) -> bool:
     return all(isinstance(value, str | int | np.integer) for row in rows for value in row)
 
 
+def read_label_matrix(y: Any, name: str, *, merge_spellings: bool = False) -> LabelMatrix:
+    """Read which labels samples have from anything for which :func:`holds_several` holds.
+
+    Raises:
+        InputError: as :func:`read_matrix` and :func:`read_lists`.
+    """
+    y = y if is_sparse(y) else to_pandas(to_numpy(y))
+    if getattr(y, "ndim", 1) == 2 or not _is_of_lists(y):
+        return read_matrix(y, name)
+    return read_lists(y, name, merge_spellings=merge_spellings)
+
+
 def read_matrix(y: Any, name: str) -> LabelMatrix:
     """Read zeros and ones, ``(sample, label)``; NaN, None and NA where it is not known.
 
@@ -194,6 +206,22 @@ def stack_rows(rows: Sequence[Any]) -> np.ndarray | None:
     if len(widths) != 1 or widths & {-1, 0, 1}:
         return None
     return np.array([list(row) for row in rows], dtype=object)
+
+
+def holds_lists(column: Any) -> bool:
+    """Return whether labels are lists of labels, one per sample, and not a matrix of numbers."""
+    if getattr(column, "ndim", 1) != 1 or not len(column):
+        return False
+    rows = list(column)
+    return any(isinstance(row, _COLLECTIONS) for row in rows) and _is_of_lists(rows)
+
+
+def _is_of_lists(column: Any) -> bool:
+    """Return whether labels are lists, rather than the rows of a matrix of zeros and ones."""
+    values = stack_rows(list(column))
+    return values is None or not all(
+        value is None or (not isinstance(value, str) and (value != value or value in (0, 1))) for value in values.flat
+    )
 
 
 def _as_numbers(y: Any) -> np.ndarray | None:

@@ -78,3 +78,38 @@ def in_halves(views: Tensor, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, T
             chosen = of_view[half == number]
             if len(chosen):
                 yield chosen, view[chosen], number
+
+
+def read_feature_matrix(features: Any, n: int) -> np.ndarray:
+    """Return the features of samples, ``(sample, feature)`` float64.
+
+    Raises:
+        InputError: features of another shape or number.
+    """
+    matrix = as_array("features", features, "(sample, feature)", np.float64)
+    if matrix.ndim != 2 or len(matrix) != n:
+        raise InputError(f"features must have shape ({n}, feature), one row per sample. Got {matrix.shape}")
+    return matrix
+
+
+def read_mask(held_out: Any, shape: tuple[int, int], names: np.ndarray) -> np.ndarray:
+    """Return which samples each view holds out, ``(view, sample)`` bool; all if that is not said.
+
+    Args:
+        held_out: what the user passed; None: all.
+        shape: numbers of views and samples.
+        names: ids of the samples, ``(sample,)``, for messages.
+
+    Raises:
+        InputError: a mask of another shape, or a sample without a view.
+    """
+    mask = np.ones(shape, dtype=bool) if held_out is None else as_array("held_out", held_out, "(view, sample)", bool)
+    if mask.shape != shape:
+        raise InputError(f"held_out must have shape {shape}, (view, sample). Got {mask.shape}")
+    missing = np.flatnonzero(~mask.any(axis=0))
+    if len(missing):
+        raise InputError(
+            f"held_out must be True at least once per sample. {len(missing)} samples have no held-out view, the first is "
+            f"{names[missing[0]].item()!r}: leave them out"
+        )
+    return mask

@@ -33,6 +33,8 @@ from hardsight.estimation.assemble import (
 )
 from hardsight.estimation.job import Job
 from hardsight.estimation.runner import RunResult
+from hardsight.measures.held_out import HeldOut
+from hardsight.measures.losses import Loss
 
 
 def read_features_of_whole(samples: Samples, blocks: np.ndarray, seed: int) -> LabelInfo:
@@ -60,30 +62,53 @@ def read_features_of_whole(samples: Samples, blocks: np.ndarray, seed: int) -> L
 
 def assemble_label_sets(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
     """Build the result of :func:`hardsight.measure` for samples with several labels: one row per sample and label."""
-    layout = job.samples.layout
     adjusted, info = measure_adjusted(job, result)
-    run = run_info(job, result, labels, info)
+    return assemble_labels(
+        result.held_out,
+        job.samples,
+        run_info(job, result, labels, info),
+        labels.info,
+        loss=job.loss,
+        adjusted=adjusted,
+        copy_set=job.copy_set,
+        attribute=job.request.estimate.ledger is not False,
+    )
+
+
+def assemble_labels(
+    held_out: HeldOut,
+    samples: Samples,
+    run: RunInfo,
+    info: LabelInfo,
+    *,
+    loss: Loss,
+    adjusted: np.ndarray | None = None,
+    copy_set: np.ndarray | None = None,
+    attribute: bool = True,
+) -> Difficulty:
+    """Build the result of held-out predictions of parts, label by label; arguments as in :func:`assemble`."""
+    layout = samples.layout
     groups = [np.flatnonzero(layout.column == column) for column in range(len(layout.names))]
     parts = []
     for rows in groups:
-        samples = job.samples.take(rows)
+        of_label = samples.take(rows)
         parts.append(
             assemble(
-                result.held_out.take(torch.from_numpy(rows)),
+                held_out.take(torch.from_numpy(rows)),
                 replace(run, notices=()),
-                samples.ids,
-                samples.classes,
-                loss=job.loss,
-                labels=_take_info(labels.info, rows, samples),
-                samples=samples,
+                of_label.ids,
+                of_label.classes,
+                loss=loss,
+                labels=_take_info(info, rows, of_label),
+                samples=of_label,
                 adjusted=None if adjusted is None else adjusted[rows],
-                copy_set=None if job.copy_set is None else job.copy_set[rows],
-                attribute=job.request.estimate.ledger is not False,
+                copy_set=None if copy_set is None else copy_set[rows],
+                attribute=attribute,
             )
         )
-    sum_se = result.held_out.sample_standard_error(job.loss)
+    sum_se = held_out.sample_standard_error(loss)
     fields = _join(parts, groups) | {"sample_error_se": None if sum_se is None else sum_se.numpy()}
-    return replace(parts[0], **fields, run=_join_runs(parts, run), samples=job.samples)
+    return replace(parts[0], **fields, run=_join_runs(parts, run), samples=samples)
 
 
 def _take_info(info: LabelInfo, rows: np.ndarray, samples: Samples) -> LabelInfo:

@@ -12,9 +12,9 @@ from hardsight.estimation.learner_comparison import compare_learners
 from hardsight.estimation.loss_parts import with_loss_parts
 from hardsight.estimation.neighbouring_tags import add_tag_witness
 from hardsight.estimation.request import Estimate, Execution, MeasureOptions, Request, as_samples, check_options
+from hardsight.estimation.run_witnesses import witnesses_of
 from hardsight.estimation.true_labels import infer_true_labels
 from hardsight.estimation.unlabelled import predict_unlabelled
-from hardsight.estimation.witnesses import witnesses_of
 from hardsight.io.progress import progress_bar
 from hardsight.measures.record import Record
 
@@ -136,8 +136,6 @@ def measure(
         samples = with_loss_parts(samples, parts, kind or "part", learner)
     elif kind is not None:
         raise InputError("kind says what parts are called: pass parts=…, or leave it out")
-    if samples.whole is not None and witness is not None:
-        raise InputError("witness is for one label per sample, and these have several: leave it out")
     witnesses = witnesses_of(witness, samples, X, y, request)
     job = replace(plan_job(samples, request), independent_witnesses=tuple(witnesses))
     runner = job.make_runner()

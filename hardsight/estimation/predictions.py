@@ -13,14 +13,16 @@ from hardsight.attribution.label_noise.independent_witness import IndependentWit
 from hardsight.attribution.ledger import fit_label_posterior
 from hardsight.data.alignment import check_indexes
 from hardsight.data.conversion import to_numpy
+from hardsight.data.label_matrix import holds_several
 from hardsight.data.labels import encode_labels
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.estimation.assemble import LabelInfo, assemble, has_ledger, read_features
 from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
-from hardsight.estimation.held_out_arrays import as_array, in_halves, name_rows
+from hardsight.estimation.held_out_arrays import as_array, in_halves, name_rows, read_feature_matrix, read_mask
 from hardsight.estimation.job import choose_loss
+from hardsight.estimation.label_set_predictions import measure_label_set_predictions
 from hardsight.estimation.witnesses import NO_LEDGER, WitnessedSamples, read_witnesses, use_witnesses
 from hardsight.learners.base import as_tensor
 from hardsight.learners.threads import limit_threads
@@ -52,8 +54,11 @@ def measure_predictions(
 
     Args:
         predictions: ``(view, sample, class)`` probabilities, log-probabilities or logits; ``(view, sample)`` predicted
-            targets for regression. Also a list of frames, one per view, whose columns may be named by the classes.
-        y: ``(sample,)`` labels, or targets in regression.
+            targets for regression. Also a list of frames, one per view, whose columns may be named by the classes. For
+            several labels per sample, ``(view, sample, label)``: the same of having each label.
+        y: ``(sample,)`` labels, or targets in regression. Several labels per sample: zeros and ones ``(sample, label)``,
+            NaN where a label was not asked for, or lists of labels. Rows of the result are then samples' labels, as in
+            :func:`measure`.
         outputs: what the predictions of classes are: "probabilities", "log-probabilities", "logits", or "auto", which tells
             them apart by their values. Rows with a probability of zero are smoothed, with a notice; see
             :func:`hardsight.estimation.class_predictions.read_class_predictions`.
@@ -61,7 +66,7 @@ def measure_predictions(
             with False are never read.
         loss: as in :func:`measure`.
         ids: ``(sample,)``, unique; positions by default.
-        classes: the labels that the columns stand for, in their order; by default the columns' names
+        classes: the labels that the columns of predictions stand for, in their order; by default the columns' names
             in frames, else those in ``y``, sorted.
         features: ``(sample, feature)`` numbers, NaN where missing. The ledger then uses the nearest neighbours of each
             sample, and ``p_strange`` all features, as in :func:`measure`; None: they use the predictions alone.
@@ -82,6 +87,22 @@ def measure_predictions(
     """
     frames = as_frames(predictions)
     check_indexes(y=y, ids=ids, features=features, **{f"predictions[{view}]": frame for view, frame in enumerate(frames)})
+    if holds_several(y):
+        if samples is not None or parts is not None:
+            raise InputError("samples and parts are for rows with one label, and y holds several per sample: leave them out")
+        return measure_label_set_predictions(
+            stack_frames(frames) if frames else predictions,
+            y,
+            frames=frames,
+            outputs=outputs,
+            held_out=held_out,
+            loss=choose_loss(loss, regression=False),
+            ids=ids,
+            names=classes,
+            features=features,
+            witness=witness,
+            label=label,
+        )
     views = _as_views(stack_frames(frames) if frames else predictions, y)
     n_samples = views.shape[1]
     names, labelled_parts = name_rows(n_samples, ids, samples, parts, kind)
@@ -199,9 +220,7 @@ def read_given_features(features: Any, labels: np.ndarray | None, n: int, blocks
     Raises:
         InputError: features of another shape.
     """
-    matrix = as_array("features", features, "(sample, feature)", np.float64)
-    if matrix.ndim != 2 or len(matrix) != n:
-        raise InputError(f"features must have shape ({n}, feature), one row per sample. Got {matrix.shape}")
+    matrix = read_feature_matrix(features, n)
     if blocks is None:
         blocks = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
     return read_features(matrix, labels, blocks, _SEED)
@@ -213,18 +232,7 @@ def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tens
     Raises:
         InputError: a mask of another shape, a sample without a view, or a prediction that is not finite.
     """
-    shape = tuple(views.shape[:2])
-    mask = np.ones(shape, dtype=bool)
-    if held_out is not None:
-        mask = as_array("held_out", held_out, "(view, sample)", bool)
-    if mask.shape != shape:
-        raise InputError(f"held_out must have shape {shape}, (view, sample). Got {mask.shape}")
-    missing = np.flatnonzero(~mask.any(axis=0))
-    if len(missing):
-        raise InputError(
-            f"held_out must be True at least once per sample. {len(missing)} samples have no held-out view, the first is "
-            f"{names[missing[0]].item()!r}: leave them out"
-        )
+    mask = read_mask(held_out, (len(views), views.shape[1]), names)
     rows = [torch.from_numpy(np.flatnonzero(view)) for view in mask]
     for index, each in enumerate(rows):
         part = views[index, each]

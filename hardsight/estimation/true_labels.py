@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from hardsight.attribution.label_noise import LabelPosterior, class_prior
+from hardsight.attribution.label_noise.independent_witness import IndependentWitness
+from hardsight.data import Samples
 from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.estimation.assemble import LabelInfo, TrueLabels, has_ledger, read_features
 from hardsight.estimation.job import Job
@@ -36,10 +38,15 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
     labels = _infer_from_models(job, held_out, runner)
     if not job.independent_witnesses:
         return labels
+    return add_witnesses_to(labels, held_out, job.independent_witnesses)
+
+
+def add_witnesses_to(labels: TrueLabels, held_out: HeldOut, witnesses: Sequence[IndependentWitness]) -> TrueLabels:
+    """Return what is inferred with the evidence of witnesses, and a notice of how much they count."""
     posterior, neighbours = labels.info.posterior, labels.info.neighbours
     if posterior is None:
         return labels._replace(notices=[*labels.notices, NO_LEDGER])
-    witnessed = use_witnesses(posterior, held_out, job.independent_witnesses, neighbours)
+    witnessed = use_witnesses(posterior, held_out, witnesses, neighbours)
     info = labels.info._replace(posterior=witnessed.posterior)
     return labels._replace(info=info, notices=[*labels.notices, witnessed.notice], witnesses=witnessed.records)
 
@@ -58,10 +65,10 @@ def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabel
     posterior = infer_labels(held_out, samples, neighbour_labels, in_small_class, witnesses=job.witnesses)
     info = features._replace(prior=prior)
     if not refinement.n_rounds:
-        return _describe(job, info, posterior, none)
+        return describe_posterior(samples, info, posterior, none, job.in_small_class)
     if request.refine is None and not labels_look_wrong(posterior):
         none["why"] = f"fewer than {MIN_WRONG:.0%} of the labels look wrong"
-        return _describe(job, info, posterior, none)
+        return describe_posterior(samples, info, posterior, none, job.in_small_class)
     learner = weightable_learner(request.learner, job.learner, samples)
     assert learner is not None
     checkpoint = request.execution.checkpoint
@@ -78,7 +85,7 @@ def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabel
         ),
         posterior,
     )
-    return _describe(job, info, refined.posterior, refined.info, refined.notices)
+    return describe_posterior(samples, info, refined.posterior, refined.info, job.in_small_class, refined.notices)
 
 
 def _read_features(job: Job) -> LabelInfo:
@@ -91,17 +98,26 @@ def _read_features(job: Job) -> LabelInfo:
     return read_features(samples.matrix, None if samples.classes is None else samples.labels, blocks, request.seed)
 
 
-def _describe(
-    job: Job, info: LabelInfo, posterior: LabelPosterior, refined: RefinedInfo, notices: Sequence[str] = ()
+def describe_posterior(
+    samples: Samples,
+    info: LabelInfo,
+    posterior: LabelPosterior,
+    refined: RefinedInfo,
+    too_small: np.ndarray | None = None,
+    notices: Sequence[str] = (),
 ) -> TrueLabels:
-    """Return what a run infers by a posterior, with a notice of the classes that are too rare to be judged."""
+    """Return what is inferred by a posterior, with a notice of the classes that are too rare to be judged.
+
+    Args:
+        too_small: samples of classes that are too small to be split, which need no notice here, ``(sample,)``; None: none.
+    """
     unjudged = unjudged_samples(posterior)
     in_small_class = None if unjudged is None else unjudged.numpy()
-    classes = job.samples.classes
+    classes = samples.classes
     if in_small_class is not None and classes is not None:
-        rare = in_small_class if job.in_small_class is None else in_small_class & ~job.in_small_class
+        rare = in_small_class if too_small is None else in_small_class & ~too_small
         if rare.any():
-            named = name_classes(np.unique(job.samples.labels[rare]), job.samples.labels, classes)
+            named = name_classes(np.unique(samples.labels[rare]), samples.labels, classes)
             notice = f"Too few right labels to tell which are right, in {named}. Models hardly ever predict these classes."
             notices = [*notices, notice]
     return TrueLabels(info._replace(posterior=posterior, in_small_class=in_small_class), refined, list(notices))

@@ -4,7 +4,7 @@ The model is that of :mod:`hardsight.attribution.label_noise.independent_witness
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -15,13 +15,11 @@ import torch
 from hardsight.attribution.label_noise import LabelPosterior
 from hardsight.attribution.label_noise.independent_witness import IndependentWitness, WitnessSummary, add_witnesses
 from hardsight.attribution.neighbours import Neighbours
-from hardsight.data import Samples
 from hardsight.data.columns import to_column
 from hardsight.data.conversion import to_numpy, to_pandas
 from hardsight.data.labels import missing_labels
 from hardsight.data.witness_files import IndexedArray
 from hardsight.errors import Faults, InputError
-from hardsight.estimation.request import Request
 from hardsight.learners.sklearn import laplace
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.probabilities import are_log_probabilities, are_probabilities
@@ -46,11 +44,16 @@ class WitnessedSamples(NamedTuple):
     row_names: pd.Index | None = None  # index of the data as passed, at the samples; None: it has none
 
 
-def read_witnesses(witness: Any, samples: WitnessedSamples) -> list[IndependentWitness]:
+# Converts one witness: its name, what messages call it, what it says, the samples and their classes.
+ReadWitness = Callable[[str, str, Any, WitnessedSamples, tuple[Any, ...]], IndependentWitness]
+
+
+def read_witnesses(witness: Any, samples: WitnessedSamples, read: ReadWitness | None = None) -> list[IndependentWitness]:
     """Convert what one or several witnesses say of the samples.
 
     Args:
         witness: see :func:`hardsight.measure`; None: there is none.
+        read: converts one of them; None: what it says is the class of each sample.
 
     Raises:
         InputError: witnesses that cannot be used; all of their faults are reported at once.
@@ -66,7 +69,7 @@ def read_witnesses(witness: Any, samples: WitnessedSamples) -> list[IndependentW
     for name, values in named.items():
         word = f"witness {str(name)!r}" if isinstance(witness, Mapping) else "witness"
         with faults.collect():
-            witnesses.append(_read(str(name), word, values, samples, samples.classes))
+            witnesses.append((read or _read)(str(name), word, values, samples, samples.classes))
     faults.raise_all()
     _check_differ(witnesses)
     return witnesses
@@ -83,59 +86,15 @@ def _check_differ(witnesses: Sequence[IndependentWitness]) -> None:
             )
 
 
-def witnesses_of(witness: Any, samples: Samples, X: Any, y: Any, request: Request) -> list[IndependentWitness]:
-    """Convert the witnesses of a run.
-
-    Args:
-        X: the data, and
-        y: the labels as passed.
-
-    Raises:
-        InputError: as :func:`read_witnesses`, or a run that has no use for them.
-    """
-    if witness is None:
-        return []
-    if request.estimate.ledger is False:
-        raise InputError("witness serves P(label wrong), which estimate.ledger=False leaves out: leave out one of them")
-    if request.loss not in (None, "log") and samples.classes is not None:
-        raise InputError(f"witness serves P(label wrong), which loss={request.loss!r} does not have: leave out one of them")
-    if isinstance(X, Samples):
-        return read_witnesses(witness, WitnessedSamples(samples.ids, samples.classes))
-    rows, n_rows = _find_rows(X, y, len(samples))
-    index = next((each.index for each in (to_pandas(X), y) if isinstance(each, pd.DataFrame | pd.Series)), None)
-    if index is not None:
-        index = index if rows is None else index[rows]
-        index = index if len(index) == len(samples) else None
-    return read_witnesses(witness, WitnessedSamples(samples.ids, samples.classes, rows, n_rows, index))
-
-
-def _find_rows(X: Any, y: Any, n_samples: int) -> tuple[np.ndarray | None, int | None]:
-    """Return the rows of the data that have a label, and the number of rows; None and None if all have one.
-
-    Args:
-        X: the data as passed.
-        y: the labels as passed, or the name of their column.
-    """
-    if isinstance(y, str):
-        X = to_pandas(X)
-        y = X[y] if isinstance(X, pd.DataFrame) and y in X.columns else None
-    try:
-        missing = missing_labels(to_column(y, "y"))
-    except InputError:
-        return None, None
-    rows = np.flatnonzero(~missing)
-    return (rows, len(missing)) if len(rows) == n_samples < len(missing) else (None, None)
-
-
 def _read(name: str, word: str, values: Any, samples: WitnessedSamples, classes: tuple[Any, ...]) -> IndependentWitness:
     values = to_pandas(values)
     index = values.index if isinstance(values, pd.DataFrame | pd.Series) else None
     if isinstance(values, pd.DataFrame):
-        values = values.iloc[:, 0] if values.shape[1] == 1 else _class_columns(word, values, classes)
+        values = values.iloc[:, 0] if values.shape[1] == 1 else class_columns(word, values, classes)
     elif isinstance(values, IndexedArray):
         values, index = values
     array = _as_array(word, values, len(classes))
-    positions = _positions(word, len(array), index, samples)
+    positions = find_positions(word, len(array), index, samples)
     matched = positions >= 0
     if array.ndim == 1:
         codes = np.full(len(positions), -1)
@@ -146,7 +105,7 @@ def _read(name: str, word: str, values: Any, samples: WitnessedSamples, classes:
         scores = np.zeros((len(positions), len(classes)))
         scores[matched] = array[positions[matched]]
         present = matched & ~np.isnan(scores).all(1)
-        scores[present] = _log_probabilities(word, scores[present])
+        scores[present] = read_log_probabilities(word, scores[present])
         scores[~present] = 0
     if not present.any():
         raise InputError(f"{word} says nothing of any sample, all its values are missing: leave it out")
@@ -178,7 +137,7 @@ def _as_array(word: str, values: Any, n_classes: int) -> np.ndarray:
         raise InputError(f"{word} must be {_KINDS}. Got text or other values in {values.shape[1]} columns") from None
 
 
-def _class_columns(word: str, frame: pd.DataFrame, classes: tuple[Any, ...]) -> np.ndarray:
+def class_columns(word: str, frame: pd.DataFrame, classes: tuple[Any, ...]) -> np.ndarray:
     """Return the columns of the classes, in their order."""
     columns: dict[str, list[int]] = {}
     for position, column in enumerate(frame.columns):
@@ -210,7 +169,7 @@ def _key(value: Any) -> str:
     return text[: text.index(".")] if _WHOLE_NUMBER.fullmatch(text) else text
 
 
-def _positions(word: str, n_values: int, index: pd.Index | None, samples: WitnessedSamples) -> np.ndarray:
+def find_positions(word: str, n_values: int, index: pd.Index | None, samples: WitnessedSamples) -> np.ndarray:
     """Return which row of a witness speaks of each sample, -1 for none."""
     n = len(samples.ids)
     if index is None or index.equals(pd.RangeIndex(len(index))):
@@ -284,7 +243,7 @@ def _are_chances(values: np.ndarray) -> bool:
     return all(isinstance(value, float) and 0 <= value <= 1 for value in values.tolist())
 
 
-def _log_probabilities(word: str, numbers: np.ndarray) -> np.ndarray:
+def read_log_probabilities(word: str, numbers: np.ndarray) -> np.ndarray:
     """Return log-probabilities, with probabilities of zero smoothed by Laplace's rule.
 
     Raises:
@@ -341,7 +300,7 @@ def _describe(summary: WitnessSummary) -> str:
     if summary.accuracy is None:
         return f"{word} is not used: {summary.why_unused}."
     weight = "" if summary.odds is None else f", and counts {_odds(summary.odds)} where it contradicts a label"
-    return f"{word} is right on an estimated {summary.accuracy:.0%} of {summary.n_answers:,} samples{weight}."
+    return f"{word} is right in an estimated {summary.accuracy:.0%} of its {summary.n_answers:,} answers{weight}."
 
 
 def _odds(odds: float) -> str:

@@ -173,7 +173,7 @@ def test_a_run_reports_and_stores_what_the_witness_is_worth(digits, tmp_path):
     np.testing.assert_array_equal(d.error, without.error)
     np.testing.assert_allclose(d.ledger.sum(1), d.error, atol=1e-9)
     notice = next(text for text in d.run.notices if "witness" in text)
-    assert "'rules' is right on an estimated 8" in notice
+    assert "'rules' is right in an estimated 8" in notice
     assert "'copy' is not used" in notice
     d.save(tmp_path / "d.parquet")
     records = hs.Difficulty.load(tmp_path / "d.parquet").run.witnesses
