@@ -22,7 +22,7 @@ from hardsight.data.label_matrix import (
 from hardsight.data.labelled_parts import Parts, as_parts
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import count_rows
-from hardsight.data.unlabelled import describe_unlabelled
+from hardsight.data.unlabelled import join_unlabelled
 from hardsight.errors import InputError
 from hardsight.validation import join_names
 
@@ -54,20 +54,44 @@ class LabelSets(NamedTuple):
         codes = object_array([None if missing else int(code) for code, missing in zip(rarest, unknown, strict=True)])
         return codes if self.row_names is None else pd.Series(codes, index=self.row_names, dtype=object)
 
-    def split(self, whole: Samples) -> Samples:
+    def split(self, whole: Samples, *, predict: bool = False) -> Samples:
         """Return one part per sample and label that is known.
 
         Args:
             whole: the samples that have a label, with the strata as labels.
+            predict: whether models shall predict what is not known: then :attr:`Samples.unlabelled` has one part per sample
+                and label that is not, also of samples of which other labels are known.
         """
         matrix = self.matrix.take((self.matrix.values != NOT_ASKED).any(1))
         classes = tuple(_NONE if code == 0 else matrix.names[code - 1].item() for code in whole.classes or ())
-        n_missing = len(self.matrix.values) - len(whole)
-        advice = describe_unlabelled(self.name, n_missing, len(self.matrix.values), "drop")
-        plain = describe_unlabelled(self.name, n_missing, len(self.matrix.values), None)
-        notices = [*self.notices, *matrix.notices, *(plain if each == advice else each for each in whole.notices)]
-        whole = replace(whole, classes=classes, notices=())
-        return split_labels(whole, matrix.values, matrix.names, notices)
+        notices = [*self.notices, *matrix.notices, *whole.notices]
+        n_incomplete = int((matrix.values == NOT_ASKED).any(1).sum())
+        if predict and n_incomplete:
+            notices.append(f"Of {n_incomplete:,} further samples, some labels are not known: these are predicted, too.")
+        others, whole = whole.unlabelled, replace(whole, classes=classes, notices=(), unlabelled=None)
+        samples = split_labels(whole, matrix.values, matrix.names, notices)
+        unknown = _split_unknown(whole, others, matrix) if predict else None
+        return samples if unknown is None else replace(samples, unlabelled=unknown)
+
+
+def _split_unknown(whole: Samples, others: Samples | None, matrix: LabelMatrix) -> Samples | None:
+    """Return one part per sample and label that is not known; None if all are.
+
+    Args:
+        whole: the samples of which some label is known.
+        others: those of which none is; None if there are none.
+        matrix: of the former.
+    """
+    unknown = matrix.values == NOT_ASKED
+    incomplete = np.flatnonzero(unknown.any(1))
+    parts = [(whole.take(incomplete), unknown[incomplete])] if len(incomplete) else []
+    if others is not None:
+        parts.append((others, np.ones((len(others), len(matrix.names)), dtype=bool)))
+    if not parts:
+        return None
+    samples = parts[0][0] if len(parts) == 1 else join_unlabelled(replace(parts[0][0], unlabelled=parts[1][0]))
+    is_unknown = np.concatenate([values for _, values in parts])
+    return split_labels(replace(samples, groups=None), np.where(is_unknown, 0, NOT_ASKED), matrix.names)
 
 
 def split_labels(whole: Samples, values: np.ndarray, names: np.ndarray, notices: Sequence[str] = ()) -> Samples:

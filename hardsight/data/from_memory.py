@@ -110,10 +110,6 @@ def _convert_label_sets(sets: LabelSets, args: Arguments, embedding: Any, unlabe
     Raises:
         InputError: as in :func:`to_samples`.
     """
-    if unlabelled == "predict":
-        raise InputError(
-            "unlabelled='predict' is for one label per sample, and these have several: leave it out, or measure one label"
-        )
     whole = to_samples(
         sets.X,
         sets.strata(),
@@ -126,7 +122,7 @@ def _convert_label_sets(sets: LabelSets, args: Arguments, embedding: Any, unlabe
         embedding=embedding,
         unlabelled=unlabelled,
     )
-    return sets.split(whole)
+    return sets.split(whole, predict=unlabelled == "predict")
 
 
 def _are_pillow_images(X: Any) -> bool:

@@ -127,6 +127,23 @@ def join_unlabelled(samples: Samples) -> Samples:
     others = samples.unlabelled
     if others is None:
         raise ValueError("unlabelled")
+    if samples.parts is not None and samples.whole is not None and others.parts is not None and others.whole is not None:
+        whole = join_unlabelled(replace(samples.whole, unlabelled=others.whole))
+        # A sample of which some labels are known is among both.
+        whole = replace(whole, ids=np.arange(len(whole)))
+        row = np.concatenate([samples.features, others.features + len(samples.whole)])
+        name = np.concatenate([samples.parts.name, others.parts.name])
+        parts = replace(samples.parts, sample=row, name=name, whole=whole)
+        return replace(
+            samples,
+            features=row,
+            labels=np.concatenate([samples.labels, others.labels]),
+            ids=parts.ids,
+            groups=row,
+            weights=None if samples.weights is None else np.concatenate([samples.weights, np.ones(len(others))]),
+            parts=parts,
+            unlabelled=None,
+        )
 
     def join(values: Any, more: Any) -> Any:
         if isinstance(values, pd.DataFrame):

@@ -147,6 +147,5 @@ def measure(
     job = apply_calibration(job, result.calibration)
     runner = replace(runner, learner=job.learner, calibrate=False)
     labels = infer_true_labels(job, result.held_out, runner)
-    if samples.whole is not None:
-        return assemble_label_sets(job, result, labels)
-    return replace(assemble_run(job, result, labels), unlabelled=predict_unlabelled(job, runner))
+    assembled = (assemble_run if samples.whole is None else assemble_label_sets)(job, result, labels)
+    return replace(assembled, unlabelled=predict_unlabelled(job, runner))

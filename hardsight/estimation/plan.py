@@ -9,6 +9,7 @@ from hardsight.data.tokens.sentences import spells_spans
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
 from hardsight.learners.forest_oob import ForestOOB
+from hardsight.learners.label_sets import LabelsApart
 from hardsight.resampling.budget import Budget, choose_layout
 from hardsight.resampling.plan import Plan, Round, check_class_sizes, check_rounds, small_classes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
@@ -193,8 +194,8 @@ def check_predicts_others(learner: Learner) -> None:
     Raises:
         InputError: it is such a learner.
     """
-    capabilities = capabilities_of(learner)
-    if capabilities.leaves_one_out or (capabilities.splits_itself and not isinstance(learner, ForestOOB)):
+    capabilities, inner = capabilities_of(learner), learner.learner if isinstance(learner, LabelsApart) else learner
+    if capabilities.leaves_one_out or (capabilities.splits_itself and not isinstance(inner, ForestOOB)):
         raise InputError(
             f"unlabelled='predict' needs a learner that predicts other samples than its own, and {learner.name} does not: "
             f"use another learner, or leave such samples out ({format_option('unlabelled', 'drop')})"

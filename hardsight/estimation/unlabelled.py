@@ -11,6 +11,7 @@ from hardsight.estimation.runner import Runner
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, SklearnModel
 from hardsight.learners.forest_oob import ForestOOB
+from hardsight.learners.label_sets import LabelsApart
 from hardsight.learners.linear.ridge import Ridge
 from hardsight.learners.tempered import Tempered
 from hardsight.measures.held_out import HeldOut
@@ -55,6 +56,10 @@ def _predicting_learner(learner: Learner, samples: Samples) -> Learner:
     """Return the learner in a form that predicts samples without a label."""
     if isinstance(learner, Tempered):
         return learner.with_learner(_predicting_learner(learner.learner, samples))
+    if isinstance(learner, LabelsApart):
+        if isinstance(learner.learner, Ridge):
+            return LabelsApart(learner.learner, learner.n_labels, adapt=_predicting_learner)
+        return LabelsApart(_predicting_learner(learner.learner, samples), learner.n_labels)
     if isinstance(learner, ForestOOB):
         return SklearnModel(learner.forest, numbers=learner.numbers)
     return learner.with_scale(samples) if isinstance(learner, Ridge) else learner

@@ -4,7 +4,7 @@ A network has one output per label and is trained once for all, and so are estim
 labels, such as forests. Any other learner is trained for each label separately.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -165,11 +165,13 @@ class LabelsApart(LearnerWrapper):
     Args:
         learner: learns two classes.
         n_labels: number of labels.
+        adapt: returns the learner for a label, from the samples of which that label is known and in every training part;
+            None: it is the same for all labels.
     """
 
-    def __init__(self, learner: Learner, n_labels: int) -> None:
+    def __init__(self, learner: Learner, n_labels: int, adapt: Callable[[Learner, Samples], Learner] | None = None) -> None:
         super().__init__(learner)
-        self.n_labels = n_labels
+        self.n_labels, self.adapt = n_labels, adapt
         self.capabilities = replace(self.capabilities, divisible=False, tunable_length=False)
 
     def describe(self) -> str:
@@ -187,7 +189,8 @@ class LabelsApart(LearnerWrapper):
             # Made anew for every part of the plan: all at once would hold the features as often as there are labels.
             task = _LabelTask.of(samples, plan, layout, label)
             trained = not task.plan.rounds or task.plan.n_models
-            for each in self.learner.fit_predict(task.samples, task.plan, on_progress) if trained else ():
+            learner = self.learner if self.adapt is None else self.adapt(self.learner, task.always_trained_on())
+            for each in learner.fit_predict(task.samples, task.plan, on_progress) if trained else ():
                 of_parts = each._replace(rows=task.parts[each.rows])
                 if each.in_sample:
                     yield of_parts
@@ -209,6 +212,13 @@ class _LabelTask(NamedTuple):
     plan: Plan
     parts: Tensor  # of these samples
     constant: list[Predictions]  # of models that have a single class to train on
+
+    def always_trained_on(self) -> Samples:
+        """Return the samples that no model holds out."""
+        held_out = np.zeros(len(self.samples), dtype=bool)
+        for each in self.plan.rounds:
+            held_out |= each.fold >= 0
+        return self.samples.take(np.flatnonzero(~held_out))
 
     @classmethod
     def of(cls, samples: Samples, plan: Plan, layout: Layout, label: int) -> "_LabelTask":
@@ -243,6 +253,9 @@ def _without_constant(
     n_trained = 0
     for model in range(n_models):
         train, held_out = labels[fold != model], np.flatnonzero(fold == model)
+        if not len(held_out):
+            # Samples without a label may all have this one.
+            continue
         if len(np.unique(train)) == 2:
             number[model], n_trained = n_trained, n_trained + 1
             continue

@@ -136,7 +136,10 @@ def test_every_form_of_a_witness_is_matched(scene, form):
         "lists": ([[name for name, has in zip(NAMES, row, strict=True) if has] for row in hard], hard),
         "hard": (hard.astype(bool), hard),
         "reordered rows": (frame.set_axis([f"s{i}" for i in range(200)]).sample(frac=1, random_state=0), says),
-        "some missing": (frame.mask(np.arange(200)[:, None] + np.zeros(3) <= 10), np.where(np.arange(200)[:, None] > 10, says, np.nan)),
+        "some missing": (
+            frame.mask(np.arange(200)[:, None] + np.zeros(3) <= 10),
+            np.where(np.arange(200)[:, None] > 10, says, np.nan),
+        ),
     }[form]
     X.index = Y.index = [f"s{i}" for i in range(200)] if form == "reordered rows" else range(200)
     p_wrong = [measured(X, Y, each).p_wrong for each in (witness, reference)]

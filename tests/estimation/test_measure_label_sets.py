@@ -14,6 +14,10 @@ from hardsight.estimation.other_labels import predict_from_others
 from hardsight.learners.label_sets import EstimatorOfLabels, LabelsApart, NetworkOfLabels
 from hardsight.learners.registry import choose
 from hardsight.reporting.answer import answer
+from hardsight.reporting.report.examples import example_cards
+from hardsight.reporting.report.thumbnails import make_thumbnails
+from hardsight.reporting.review.page_data import pack_samples
+from hardsight.reporting.review.sample_view import SampleView
 
 
 def make_data(n=150, flips=0.1, seed=0):
@@ -215,14 +219,64 @@ def test_what_several_labels_have_no_use_for_is_refused(options, message):
         hs.measure(X, Y, **options)
 
 
+@pytest.mark.parametrize("learner", ["logistic", "ridge", "forest", RandomForestClassifier(20), hs.Network(epochs=60)])
+def test_labels_that_are_not_known_are_predicted(learner):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(150, 4)), index=[f"s{i}" for i in range(150)])
+    true = (X.to_numpy()[:, :3] > [0, 0.5, -0.3]).astype(float)
+    Y = pd.DataFrame(true, columns=["a", "b", "c"], index=X.index)
+    Y.iloc[:20] = np.nan
+    Y.iloc[20:30, 1] = np.nan
+    folds = None if learner == "forest" else 3
+    d = hs.measure(X, Y, learner=learner, folds=folds, repeats=2, refine=False, unlabelled="predict")
+    assert len(d) == 3 * 130 - 10
+    assert d.unlabelled.index.tolist() == [f"s{i}/b" for i in range(20, 30)] + [
+        f"s{i}/{n}" for i in range(20) for n in "abc"
+    ]
+    truth = np.concatenate([true[20:30, 1], true[:20].ravel()])
+    assert ((d.unlabelled["predicted"] == "yes").to_numpy() == truth).mean() > 0.85
+    assert d.unlabelled["p_predicted"].between(0.5, 1).all()
+    assert any("10 further samples" in notice for notice in d.run.notices)
+    # The samples that are measured are those that would be measured otherwise.
+    same = hs.measure(X, Y, learner=learner, folds=folds, repeats=2, refine=False)
+    np.testing.assert_array_equal(same.error, d.error)
+
+
+def test_nothing_is_predicted_where_all_labels_are_known():
+    X, Y, _ = make_data()
+    assert hs.measure(X, Y, learner="logistic", folds=3, repeats=2, refine=False, unlabelled="predict").unlabelled is None
+
+
+def test_pages_show_each_image_once_and_beside_every_label(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (30, 8, 8, 3), dtype=np.uint8)
+    Y = np.stack([images.mean((1, 2, 3)) > 126, images[:, 0, 0, 0] > 100], axis=1).astype(int)
+    d = hs.measure(images, Y, learner="logistic", embedding="pixels", folds=3, repeats=2, refine=False)
+    cards = example_cards(d, d.samples, 10)
+    index = d.ranking[:10]
+    expected = make_thumbnails(images, (index // 2).tolist())
+    assert [card.picture for card in cards] == expected
+    packed = pack_samples(d.samples, d.ranking)
+    assert packed.about["kind"] == "image"
+    assert (packed.place[::2] == packed.place[1::2]).all()
+    assert sorted(set(packed.place.tolist())) == list(range(30))
+    view = SampleView(d.samples)
+    assert view.describe(3)["kind"] == "image"
+    assert view.image(2) == view.image(3) != view.image(4)
+    d.report(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text().count("data:image/png") >= 60
+
+
 def test_pages_show_the_samples_of_labels(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"height": rng.normal(size=30).round(2), "colour": rng.choice(["red", "blue"], 30)})
     Y = np.column_stack([frame["height"] > 0, frame["colour"] == "red"]).astype(int)
     d = hs.measure(frame, Y, learner="logistic", folds=2, repeats=2, refine=False)
-    d.report(tmp_path / "report.html")
     row = int(d.samples.features[d.ranking[0]])
-    assert f"colour {frame['colour'][row]}" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    values = {value.name: value.value for value in example_cards(d, d.samples, 1)[0].row.values}
+    assert values["colour"] == frame["colour"][row]
+    d.report(tmp_path / "report.html")
+    assert frame["colour"][row] in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_rare_label_stops_no_suggestions_for_others():

@@ -811,7 +811,8 @@ def test_as_many_samples_as_fit_are_held_hardest_first():
     d = named_result(50)
     texts = np.array(["x" * 100] * 50, dtype=object)
     packed = pack_samples(samples_of(d, "text", texts), d.ranking, most=2000)
-    assert packed.rows.tolist() == d.ranking[:10].tolist()
+    assert np.flatnonzero(packed.place >= 0).tolist() == np.sort(d.ranking[:10]).tolist()
+    assert packed.place[d.ranking[:10]].tolist() == list(range(10))
 
 
 def test_the_page_is_the_same_for_the_same_result_and_knows_it_from_others(tmp_path):

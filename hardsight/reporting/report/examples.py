@@ -148,10 +148,26 @@ def _format_label(d: Difficulty, label: Any) -> str:
     return format_value(label) if d.classes is None else format_line(label, 120)
 
 
+class ShownContents(NamedTuple):
+    """The samples whose contents are shown for the rows of a result."""
+
+    samples: Samples
+    row: np.ndarray  # of each row's sample among them, (row,)
+
+
+def contents_of(samples: Samples) -> ShownContents:
+    """Return the samples whose contents pages show: those that rows are parts of, if parts have no features of their own."""
+    if samples.whole is None or samples.whole.kind == "ids":
+        return ShownContents(samples, np.arange(len(samples)))
+    return ShownContents(samples.whole, samples.features)
+
+
 def _show_content(samples: Samples | None, rows: list[int]) -> Sequence[Thumbnail | TextExcerpt | TableRow]:
     """Return what some samples are, for their cards; empty if that cannot be shown."""
     if samples is None or not rows or has_texts_of_parts(samples):
         return []
+    samples, shown = contents_of(samples)
+    rows = shown[rows].tolist()
     if samples.kind == "image":
         return make_thumbnails(np.asarray(samples.features), rows)
     if is_shown_as_text(samples):
@@ -254,27 +270,12 @@ def has_texts_of_parts(samples: Samples) -> bool:
 
 
 def sample_text(samples: Samples, row: int) -> str:
-    """Return the whole text of a sample; see :func:`is_shown_as_text`.
-
-    Of parts that share their sample's features, it is that of the sample: its text, or its values.
-    """
-    if samples.whole is not None:
-        return _describe_whole(samples.whole, int(samples.features[row]), samples.ids[row])
+    """Return the whole text of a sample; see :func:`is_shown_as_text`."""
     if samples.sparse:
         return describe_row(samples.features, row)
     if samples.kind == "items":
         return str(samples.features.describe(row))
     return str(samples.ids[row] if samples.kind == "ids" else samples.features[row])
-
-
-def _describe_whole(whole: Samples, row: int, part: Any) -> str:
-    if is_shown_as_text(whole) and whole.kind != "ids":
-        return sample_text(whole, row)
-    if whole.kind == "table":
-        values = whole.features.iloc[row, :VALUES_HELD].items()
-        numbers = int | float | np.number
-        return ", ".join(f"{name} {format_value(float(x)) if isinstance(x, numbers) else x}" for name, x in values)
-    return str(part)
 
 
 def _excerpt(text: str) -> TextExcerpt:

@@ -24,7 +24,13 @@ from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.outlier_values import ROWS_TO_JUDGE
 from hardsight.reporting.parts import PartsView
 from hardsight.reporting.report import figures
-from hardsight.reporting.report.examples import align_samples, example_cards, has_texts_of_parts, is_shown_as_text
+from hardsight.reporting.report.examples import (
+    align_samples,
+    contents_of,
+    example_cards,
+    has_texts_of_parts,
+    is_shown_as_text,
+)
 from hardsight.reporting.report.map_data import SCRIPTS, map_data
 
 HARDEST_SHOWN = 60
@@ -70,7 +76,7 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
         charts=embed_json({name: chart.to_dict() for name, chart in charts.items()}),
         has=set(charts),
         review=review,
-        content="" if samples is None else samples.kind,
+        content="" if samples is None else contents_of(samples).samples.kind,
         nouns=nouns_of(d),
         by_sample=[] if d.sample is None else PartsView(d, aligned).list_samples(),
         **_header(d, review),
@@ -186,7 +192,7 @@ def _hardest(d: Difficulty, samples: Samples | None, count: int) -> dict[str, An
     return {
         "cards": example_cards(d, samples, count),
         "kind": _kind_of_cards(samples),
-        "judged": samples is not None and len(samples) >= ROWS_TO_JUDGE,
+        "judged": samples is not None and len(contents_of(samples).samples) >= ROWS_TO_JUDGE,
         "scale": _brightness_note(samples),
     }
 
@@ -194,7 +200,8 @@ def _hardest(d: Difficulty, samples: Samples | None, count: int) -> dict[str, An
 def _kind_of_cards(samples: Samples | None) -> str | None:
     if samples is None:
         return None
-    return "text" if is_shown_as_text(samples) or has_texts_of_parts(samples) else samples.kind
+    shown = contents_of(samples).samples
+    return "text" if is_shown_as_text(shown) or has_texts_of_parts(samples) else shown.kind
 
 
 def _captions(d: Difficulty) -> dict[str, Any]:
@@ -221,6 +228,7 @@ def _captions(d: Difficulty) -> dict[str, Any]:
 
 
 def _brightness_note(samples: Samples | None) -> str:
+    samples = None if samples is None else contents_of(samples).samples
     if samples is None or samples.kind != "image" or np.asarray(samples.features).dtype == np.uint8:
         return ""
     return "Brightness runs from the smallest to the largest value of the whole set."

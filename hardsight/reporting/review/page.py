@@ -26,7 +26,7 @@ from hardsight.reporting.nouns import nouns_of
 from hardsight.reporting.packing import PackedArrays, compact_codes
 from hardsight.reporting.page_columns import describe_columns, pack_columns
 from hardsight.reporting.reasons import write_reasons
-from hardsight.reporting.report.examples import align_samples, has_texts_of_parts
+from hardsight.reporting.report.examples import align_samples, contents_of, has_texts_of_parts
 from hardsight.reporting.report.page import subject
 from hardsight.reporting.review.nearest import NearestSearch, nearest_search
 from hardsight.reporting.review.page_data import pack_samples
@@ -112,7 +112,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         columns=columns.text(),
         contents=contents,
         subject=about["subject"],
-        content="" if samples is None else samples.kind,
+        content="" if samples is None else contents_of(samples).samples.kind,
         causes=causes_in(d.cause) if d.ledger is not None else (),
         measured=not d.loss_only,
         copies=d.copy_set is not None,
@@ -126,13 +126,11 @@ def _pack_contents(d: Difficulty, samples: Samples, columns: PackedArrays) -> tu
     """Add places and neighbours to the columns; return what the script needs to read packed samples, and these as text."""
     rows = _top_rows(d)
     contents = pack_samples(samples, rows)
-    place = np.full(len(d), -1, dtype=np.int32)
-    place[contents.rows] = np.arange(len(contents.rows))
-    columns.add("place", place)
+    columns.add("place", contents.place)
     search = nearest_search(samples)
     if search is not None:
         _pack_neighbours(search, rows, columns)
-    about = contents.about | {"directory": contents.packed.directory, "held": len(contents.rows)}
+    about = contents.about | {"directory": contents.packed.directory}
     return about, contents.packed.text()
 
 

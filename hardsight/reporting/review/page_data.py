@@ -10,7 +10,7 @@ from hardsight.data.samples import Samples
 from hardsight.reporting.formatting import format_line
 from hardsight.reporting.outlier_values import find_rare, is_missing_rare, is_numeric, usual_range
 from hardsight.reporting.packing import PackedArrays, compact_codes, compact_numbers
-from hardsight.reporting.report.examples import has_texts_of_parts, is_shown_as_text, sample_text
+from hardsight.reporting.report.examples import contents_of, has_texts_of_parts, is_shown_as_text, sample_text
 from hardsight.reporting.report.thumbnails import PIXELATED, brightness_range, encode_image
 
 # Bytes of samples that a page may hold: what a browser opens in about a second.
@@ -26,19 +26,34 @@ class PackedSamples(NamedTuple):
 
     packed: PackedArrays
     about: dict[str, Any]  # their kind, and what the script needs to show them; JSON types only
-    rows: np.ndarray  # positions of the packed samples, (packed,) int64; the others did not fit
+    place: np.ndarray  # of each row's sample among the packed ones, (row,) int32; -1: it did not fit
+
+
+class _Packed(NamedTuple):
+    packed: PackedArrays
+    about: dict[str, Any]
+    rows: np.ndarray  # positions of the packed samples, (packed,) int64
 
 
 def pack_samples(samples: Samples, ranking: np.ndarray, most: int = MAX_BYTES) -> PackedSamples:
     """Pack as many samples as fit into ``most`` bytes.
 
     Args:
-        ranking: their positions, the most important first, ``(sample,)``.
+        ranking: positions of the rows, the most important first, ``(row,)``.
         most: bytes before compression.
     """
     if has_texts_of_parts(samples):
         # The page holds these texts beside the result.
-        return PackedSamples(PackedArrays(), {"kind": "parts"}, ranking[:0])
+        return PackedSamples(PackedArrays(), {"kind": "parts", "held": 0}, np.full(len(samples), -1, dtype=np.int32))
+    shown, row = contents_of(samples)
+    # Once per sample, however many parts it has.
+    contents = _pack(shown, pd.unique(row[ranking]), most)
+    place = np.full(len(shown), -1, dtype=np.int32)
+    place[contents.rows] = np.arange(len(contents.rows))
+    return PackedSamples(contents.packed, contents.about | {"held": int((place[row] >= 0).sum())}, place[row])
+
+
+def _pack(samples: Samples, ranking: np.ndarray, most: int) -> _Packed:
     if samples.kind == "image":
         return _pack_images(samples, ranking, most)
     return _pack_texts(samples, ranking, most) if is_shown_as_text(samples) else _pack_rows(samples, ranking, most)
@@ -49,7 +64,7 @@ def is_pixelated(samples: Samples) -> bool:
     return max(np.shape(samples.features[:1])[1:3], default=0) <= PIXELATED
 
 
-def _pack_images(samples: Samples, ranking: np.ndarray, most: int) -> PackedSamples:
+def _pack_images(samples: Samples, ranking: np.ndarray, most: int) -> _Packed:
     images, size = [], 0
     for image in encode_images(samples, ranking):
         size += len(image)
@@ -58,7 +73,7 @@ def _pack_images(samples: Samples, ranking: np.ndarray, most: int) -> PackedSamp
         images.append(image)
     packed = PackedArrays()
     packed.add_files("images", images)
-    return PackedSamples(packed, {"kind": "image", "pixelated": is_pixelated(samples)}, ranking[: len(images)])
+    return _Packed(packed, {"kind": "image", "pixelated": is_pixelated(samples)}, ranking[: len(images)])
 
 
 def encode_images(samples: Samples, index: np.ndarray) -> Iterator[bytes]:
@@ -68,7 +83,7 @@ def encode_images(samples: Samples, index: np.ndarray) -> Iterator[bytes]:
     return (encode_image(images[i], span, SIDE).content for i in index)
 
 
-def _pack_texts(samples: Samples, ranking: np.ndarray, most: int) -> PackedSamples:
+def _pack_texts(samples: Samples, ranking: np.ndarray, most: int) -> _Packed:
     texts: list[str] = []
     left_out, size = [], 0
     for i in ranking[:ITEMS_HELD] if samples.kind == "items" else ranking:
@@ -81,16 +96,16 @@ def _pack_texts(samples: Samples, ranking: np.ndarray, most: int) -> PackedSampl
     packed = PackedArrays()
     packed.add_texts("texts", texts)
     packed.add("left_out", np.array(left_out, dtype=np.uint32))
-    return PackedSamples(packed, {"kind": "text"}, ranking[: len(texts)])
+    return _Packed(packed, {"kind": "text"}, ranking[: len(texts)])
 
 
-def _pack_rows(samples: Samples, ranking: np.ndarray, most: int) -> PackedSamples:
+def _pack_rows(samples: Samples, ranking: np.ndarray, most: int) -> _Packed:
     frame = feature_frame(samples)
     width = min(frame.shape[1], COLUMNS_HELD)
     index = ranking[: max(1, most // (4 * max(width, 1)))]
     packed = PackedArrays()
     columns = [_pack_column(packed, i, frame.iloc[:, i], index) for i in range(width)]
-    return PackedSamples(packed, {"kind": "table", "columns": columns, "left_out": frame.shape[1] - width}, index)
+    return _Packed(packed, {"kind": "table", "columns": columns, "left_out": frame.shape[1] - width}, index)
 
 
 def feature_frame(samples: Samples) -> pd.DataFrame:

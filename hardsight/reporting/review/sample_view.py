@@ -17,7 +17,7 @@ from hardsight.reporting.outlier_values import (
     is_numeric,
     usual_range,
 )
-from hardsight.reporting.report.examples import is_shown_as_text, sample_text
+from hardsight.reporting.report.examples import contents_of, is_shown_as_text, sample_text
 from hardsight.reporting.report.thumbnails import brightness_range, encode_image
 from hardsight.reporting.review.page_data import COLUMNS_HELD, SIDE, column_texts, feature_frame, is_pixelated
 
@@ -40,13 +40,14 @@ class SampleView:
     """
 
     def __init__(self, samples: Samples) -> None:
-        self.samples = samples
+        # Several rows may show the same sample: each of its labels does.
+        self.samples, self._row = contents_of(samples)
         # Computed once per column, not once per request.
         self._usual = cache(self._usual_values)
 
     def describe(self, row: int) -> dict[str, Any]:
         """Return one sample: its kind and its content; JSON types only."""
-        kind = self.samples.kind
+        row, kind = int(self._row[row]), self.samples.kind
         if kind == "image":
             return {"kind": "image", "pixelated": is_pixelated(self.samples)}
         if is_shown_as_text(self.samples):
@@ -59,7 +60,7 @@ class SampleView:
 
     def image(self, row: int) -> bytes:
         """Return one sample as a small PNG file."""
-        return encode_image(np.asarray(self.samples.features[row]), self._span, SIDE).content
+        return encode_image(np.asarray(self.samples.features[self._row[row]]), self._span, SIDE).content
 
     def search(self, text: str) -> np.ndarray:
         """Return positions of the samples whose text or words contain a text, in any case, ``(found,)`` uint32."""
@@ -68,7 +69,7 @@ class SampleView:
         for codes, kinds in self._searched:
             hits = np.array([pattern in kind for kind in kinds], dtype=bool)
             mask |= hits if codes is None else hits[codes]
-        return np.flatnonzero(mask).astype(np.uint32)
+        return np.flatnonzero(mask[self._row]).astype(np.uint32)
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
