@@ -28,8 +28,11 @@ class IndexedArray(NamedTuple):
 _ID_NAMES = ("id", "ids")
 
 
-def read_witnesses(places: Sequence[Path], id_name: str | None) -> dict[str, Any] | None:
+def read_witnesses(places: Sequence[Path], id_name: str | None, separator: str | None = None) -> dict[str, Any] | None:
     """Read what witnesses say, by the names of their files; None if there are none.
+
+    Args:
+        separator: what stands between the labels of a text that holds several; None: labels are single.
 
     Raises:
         InputError: files that cannot be read; all of them are reported at once.
@@ -38,9 +41,18 @@ def read_witnesses(places: Sequence[Path], id_name: str | None) -> dict[str, Any
     for place in places:
         name = printable_name(place.name if place.stem in witnesses else place.stem)
         with faults.collect():
-            witnesses[name] = read_witness(place, id_name)
+            witnesses[name] = _split_texts(read_witness(place, id_name), separator)
     faults.raise_all()
     return witnesses or None
+
+
+def _split_texts(values: Any, separator: str | None) -> Any:
+    """Return a single column of texts that hold several labels as lists; an empty cell is no answer."""
+    if separator is None or not isinstance(values, pd.DataFrame) or values.shape[1] != 1:
+        return values
+    column = values.iloc[:, 0]
+    lists = [cell.split(separator) if isinstance(cell, str) and cell.strip() else None for cell in column]
+    return pd.Series(lists, index=column.index, dtype=object)
 
 
 def read_witness(place: Path, id_name: str | None = None) -> Any:

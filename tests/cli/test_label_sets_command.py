@@ -47,6 +47,27 @@ def test_json_counts_samples_and_parts(table, tmp_path):
     assert sum(row["samples"] for row in one["ledger"]["classes"]) == 40
 
 
+def test_a_witness_says_which_labels_samples_have(table, tmp_path):
+    frame = pd.read_csv(table)
+    sets = [[name for name, on in (("cat", 1), ("dog", "yes")) if row[name] == on] for _, row in frame.iterrows()]
+    frame.drop(columns=["cat", "dog"]).assign(tags=[";".join(each) for each in sets]).to_csv(
+        tmp_path / "tags.csv", index=False
+    )
+    says = pd.DataFrame({"cat": frame["p"] > 0.1, "dog": frame["q"] > 0.1}).astype(int)
+    says.to_csv(tmp_path / "columns.csv", index=False)
+    texts = [";".join(name for name in says if row[name]) for _, row in says.iterrows()]
+    pd.DataFrame({"tags": texts}).to_csv(tmp_path / "texts.csv", index=False)
+    quick = ["--learner", "logistic", "--folds", 2, "--repeats", 2, "--quiet", "--no-refine", "--out", tmp_path / "out"]
+    for witness, file, options in (
+        ("columns.csv", table, ["--labels", "cat,dog"]),
+        ("texts.csv", tmp_path / "tags.csv", ["--label", "tags", "--label-separator", ";"]),
+    ):
+        result = run("measure", file, *options, "--witness", tmp_path / witness, *quick)
+        assert result.exit_code == 0, result.output
+        [record] = hs.Difficulty.load(tmp_path / "out").run.witnesses
+        assert record["n_answers"] == (80 if witness == "columns.csv" else 2 * sum(map(bool, texts)))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

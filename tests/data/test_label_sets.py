@@ -72,7 +72,8 @@ def test_labels_that_were_not_asked_for_have_no_part():
     assert len(samples) == 11
     assert set(samples.parts.sample.tolist()) == {0, 1, 2, 3}
     assert "1/0" not in samples.ids
-    assert samples.notices == ("1 sample has no label 'labels': left out.",)
+    [notice] = samples.notices
+    assert notice.startswith("1 sample has no label 'labels': left out. To have the models predict them")
 
 
 def test_columns_of_labels_are_no_features():
@@ -117,7 +118,6 @@ def test_doubtful_lists_have_a_notice():
         (["a;b"] * 5, {"label_separator": ""}, "label_separator must be"),
         ([["a"], [1, 2], ["b"], [], ["a"]], {}, "all text or all integers"),
         (Y[:4], {}, "5 samples, 4 rows"),
-        (Y, {"unlabelled": "predict"}, "unlabelled='predict'"),
         (np.eye(5, dtype=int), {}, "one-hot"),
     ],
 )

@@ -71,7 +71,8 @@ from hardsight.cli.settings_file import RepeatableCommand
     multiple=True,
     metavar="FILE",
     help="Answers of a source that never saw these labels (a zero-shot model, rules, another annotator): a table or array "
-         "of class probabilities, or one column of labels; rows by id or in the order of DATA. May be repeated.",
+         "of class probabilities, or one column of labels; for several labels, a column of probabilities per label, or one "
+         "of texts with the same separator; rows by id or in the order of DATA. May be repeated.",
 )  # fmt: skip
 @run_options
 def measure(
@@ -105,7 +106,7 @@ def measure(
         check_inputs_stay([data, *([] if against is None else [against]), *witness], run["out"])
     # Raises the faults of the run together with those of the data, before a large file is read.
     samples = read_file(data, options, faults)
-    run["witness"] = read_witnesses(witness, options.id)
+    run["witness"] = read_witnesses(witness, options.id, options.label_separator)
     leaks = None
     if against is not None:
         from hardsight.copies.leaks import find_leaks
