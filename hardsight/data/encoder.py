@@ -24,7 +24,7 @@ _SAVED_AT_ONCE = 256
 # Numbers of the same item may differ by this share of their size: half precision rounds.
 _MAX_DIFFERENCE = 0.05
 _CACHE_VARIABLE = "HARDSIGHT_CACHE"
-_DIGEST_BYTES = 16
+DIGEST_BYTES = 16
 
 
 class Encoder:
@@ -104,11 +104,21 @@ class Encoder:
         Raises:
             InputError: the model cannot be loaded, or does not read such items.
         """
+        return Encoding(self, n_items, noun, self.open_store(noun))
+
+    def open_store(self, noun: str) -> "VectorStore | None":
+        """Load a model by name, and return the vectors on disk; None without a key.
+
+        Args:
+            noun: what is encoded, "image", "text" or "token".
+
+        Raises:
+            InputError: the model cannot be loaded, or does not read such items.
+        """
         if isinstance(self.function, NamedModel):
             self.function.load(noun)
             self.key = self.function.key
-        stored = None if self.key is None else _Store(Path(self.cache) if self.cache else _default_cache(), self.key)
-        return Encoding(self, n_items, noun, stored)
+        return None if self.key is None else VectorStore(Path(self.cache) if self.cache else _default_cache(), self.key)
 
     def encode(self, items: Sequence[Any], noun: str) -> tuple[np.ndarray, list[str]]:
         """Encode items in memory; return ``(item, feature)`` float32 and notices.
@@ -133,7 +143,7 @@ class Encoder:
 class Encoding:
     """Vectors of items that are added one by one, so that only a batch of them is in memory."""
 
-    def __init__(self, encoder: Encoder, n_items: int, noun: str, store: "_Store | None") -> None:
+    def __init__(self, encoder: Encoder, n_items: int, noun: str, store: "VectorStore | None") -> None:
         self._encoder, self._noun, self._store = encoder, noun, store
         self._n_items = n_items
         self._vectors: np.ndarray | None = None
@@ -166,7 +176,7 @@ class Encoding:
         """
         digest = b""
         if self._store is not None:
-            digest = blake2b(_content(item), digest_size=_DIGEST_BYTES).digest()
+            digest = blake2b(_content(item), digest_size=DIGEST_BYTES).digest()
             known = self._store.get(digest)
             if known is not None:
                 self._keep([row], known[None])
@@ -243,7 +253,7 @@ class Encoding:
         self._on_progress(len(rows))
 
 
-class _Store:
+class VectorStore:
     """Vectors on disk by the digest of their item, in files that are written whole.
 
     Args:
@@ -252,16 +262,18 @@ class _Store:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self._folder = folder / "embeddings" / blake2b(key.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+        self._folder = folder / "embeddings" / blake2b(key.encode(), digest_size=DIGEST_BYTES).hexdigest()
         self._known: dict[bytes, np.ndarray] = {}
         self._new: list[tuple[bytes, np.ndarray]] = []
         for file in sorted(self._folder.glob("*.npz")):
             self._read(file)
 
     def get(self, digest: bytes) -> np.ndarray | None:
+        """Return the vector of an item; None if it is not on disk."""
         return self._known.get(digest)
 
     def add(self, digests: Sequence[bytes], vectors: np.ndarray) -> None:
+        """Add the vectors of some items, which are written a few hundred at a time."""
         self._new += zip(digests, vectors, strict=True)
         if len(self._new) >= _SAVED_AT_ONCE:
             self.save()
@@ -275,7 +287,7 @@ class _Store:
         if not self._new:
             return
         digests, vectors = np.frombuffer(b"".join(d for d, _ in self._new), np.uint8), np.stack([v for _, v in self._new])
-        name = blake2b(digests.tobytes(), digest_size=_DIGEST_BYTES).hexdigest()
+        name = blake2b(digests.tobytes(), digest_size=DIGEST_BYTES).hexdigest()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(self._folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
@@ -291,7 +303,7 @@ class _Store:
         """Read one file; one that is damaged is encoded again."""
         try:
             with open_npz(file) as archive:
-                digests, vectors = archive.read("digests").reshape(-1, _DIGEST_BYTES), archive.read("vectors")
+                digests, vectors = archive.read("digests").reshape(-1, DIGEST_BYTES), archive.read("vectors")
         except (InputError, FileNotFoundError):
             return
         if vectors.ndim == 2 and vectors.dtype == np.float32 and len(vectors) == len(digests):

@@ -23,11 +23,13 @@ class ModelOptions(NamedTuple):
         device: of torch, such as "cuda:1".
         dtype: of weights and inputs.
         prompt: stands before every text; None: what the model itself asks for.
+        per_word: whether an item is a list of words, each of which becomes a vector, and not a text that becomes one.
     """
 
     device: "torch.device"
     dtype: "torch.dtype"
     prompt: str | None
+    per_word: bool = False
 
 
 class LoadedModel(NamedTuple):
@@ -36,10 +38,10 @@ class LoadedModel(NamedTuple):
     Attributes:
         name: what was loaded, with what was chosen where the name left it open.
         module: the torch module, on the CPU.
-        reads: "image" and "text", or one of them.
+        reads: "image" and "text", or one of them, or "token".
         preprocessing: a text that changes with the preprocessing.
         prepare: converts an image (RGB) or a text to an input of ``encode``; is called in several threads.
-        encode: converts inputs to vectors ``(item, feature)``, on any device.
+        encode: converts inputs to vectors ``(item, feature)``, on any device; of tokens, to those of all words of all items.
         random_weights: names in the module of weights that are not from the file, and that the vectors do not depend on.
     """
 
@@ -59,7 +61,7 @@ class Library(NamedTuple):
         name: before the colon in ``embedding=``.
         package: that is imported.
         extra: of hardsight, which installs the package.
-        reads: what models of this library can read, "image" or "text".
+        reads: what models of this library can read, "image", "text" or "token".
         load: loads a model, from the imported package, by its name or folder.
     """
 

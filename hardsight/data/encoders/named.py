@@ -90,16 +90,16 @@ class NamedModel:
         """Load the model, unless that is done, and set the key, which depends on its weights and its preprocessing.
 
         Args:
-            noun: what it is to encode, "image" or "text".
+            noun: what it is to encode, "image", "text" or "token".
 
         Raises:
             InputError: its package is missing, it cannot be loaded, or it does not read such items.
         """
         self._check_reads(noun, self.library.reads)
-        if noun == "image" and self._prompt is not None:
-            raise InputError(f"prompt is for texts, and embedding {self.__name__} gets images: leave it out")
-        if self._loaded is None:
-            self._loaded = self._load()
+        if noun != "text" and self._prompt is not None:
+            raise InputError(f"prompt is for texts, and embedding {self.__name__} gets {noun}s: leave it out")
+        if self._loaded is None or (noun == "token") != ("token" in self._loaded.reads):
+            self._loaded = self._load(per_word=noun == "token")
         self._check_reads(noun, self._loaded.reads)
 
     def _check_reads(self, noun: str, reads: Any) -> None:
@@ -107,11 +107,11 @@ class NamedModel:
             can = " and ".join(f"{each}s" for each in reads) or "neither images nor texts"
             raise InputError(f"embedding {self.__name__} reads {can}, and these samples are {noun}s: pass another model")
 
-    def _load(self) -> LoadedModel:
+    def _load(self, *, per_word: bool) -> LoadedModel:
         import torch
 
         package = self.library.import_package()
-        options = ModelOptions(find_device(self._device), getattr(torch, self._dtype), self._prompt)
+        options = ModelOptions(find_device(self._device), getattr(torch, self._dtype), self._prompt, per_word)
         try:
             # Weights that are not in the file are random numbers.
             with fixed_random_state():
@@ -138,7 +138,7 @@ class NamedModel:
         return f"{subject} ({first_line(error)}): pass its name or folder"
 
     def __call__(self, items: list[Any]) -> Any:
-        """Return the vectors of images or texts, ``(item, feature)``, on the CPU."""
+        """Return the vectors of images or texts, ``(item, feature)``, on the CPU; of lists of words, those of all words."""
         import torch
 
         if self._loaded is None:

@@ -1,7 +1,7 @@
-"""Texts and images by a model of transformers."""
+"""Texts, the words of sentences, and images by a model of transformers."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_saved, local_folder
 from hardsight.errors import InputError
@@ -10,7 +10,8 @@ from hardsight.errors import InputError
 def load(transformers: Any, name: str, options: ModelOptions) -> LoadedModel:
     """Load a model of texts or of images, as its main input tells; of a model of both, such as CLIP, the image tower.
 
-    A text becomes the mean over its tokens of the last hidden state, and is cut at the model's number of tokens. An image
+    A text becomes the mean over its tokens of the last hidden state, and is cut at the model's number of tokens. A word of a
+    sentence becomes the mean over its pieces; long sentences are read in windows that overlap by a quarter. An image
     becomes the pooled output. Where the file has no weights for pooling, the class token serves, or the mean.
 
     Args:
@@ -37,7 +38,8 @@ def load(transformers: Any, name: str, options: ModelOptions) -> LoadedModel:
             f"the file of {name!r} has no weights for {others[0]}{' and others' if len(others) > 1 else ''}: pass a model "
             "that was saved with all weights"
         )
-    make = _image_model if hasattr(model, "get_image_features") or model.main_input_name == "pixel_values" else _text_model
+    of_images = hasattr(model, "get_image_features") or model.main_input_name == "pixel_values"
+    make = _image_model if of_images else _word_model if options.per_word else _text_model
     return make(transformers, name, options, model, missing)
 
 
@@ -64,6 +66,87 @@ def _text_model(transformers: Any, name: str, options: ModelOptions, model: Any,
 
     prompt = options.prompt or ""
     return LoadedModel(name, model, ("text",), f"{preprocessing} {limit}", lambda text: prompt + text, encode, missing)
+
+
+class _Window(NamedTuple):
+    """A part of a sentence that the model reads at once: its pieces, and of each the number of its word in the batch."""
+
+    pieces: list[int]
+    words: list[int | None]
+
+
+def _word_model(transformers: Any, name: str, options: ModelOptions, model: Any, missing: frozenset[str]) -> LoadedModel:
+    import torch
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+    if getattr(tokenizer, "add_prefix_space", None) is False:
+        # Without a blank before it, each word would begin a text.
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, add_prefix_space=True)
+    if not tokenizer.is_fast:
+        raise InputError(f"the tokenizer of {name!r} does not tell the pieces of words: pass a model with a fast tokenizer")
+    preprocessing, limit = describe_saved(tokenizer), _max_tokens(tokenizer, model)
+    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
+
+    def encode(sentences: list[Sequence[str]]) -> torch.Tensor:
+        windows: list[_Window] = []
+        n_words = 0
+        for sentence in sentences:
+            windows += _split_words(tokenizer, sentence, n_words, limit)
+            n_words += len(sentence)
+        width = max(1, *(len(window.pieces) for window in windows))
+        pieces = torch.zeros(len(windows), width, dtype=torch.int64)
+        mask = torch.zeros_like(pieces)
+        for row, window in enumerate(windows):
+            pieces[row, : len(window.pieces)] = torch.tensor(window.pieces)
+            mask[row, : len(window.pieces)] = 1
+        inputs = pieces.to(options.device), mask.to(options.device)
+        states = encoder(input_ids=inputs[0], attention_mask=inputs[1]).last_hidden_state.flatten(0, 1).float()
+        word, place = (torch.tensor(each, dtype=torch.int64, device=states.device) for each in _places(windows, width))
+        total = states.new_zeros(n_words, states.shape[1]).index_add_(0, word, states[place])
+        mean: torch.Tensor = total / torch.bincount(word, minlength=n_words).clamp(min=1)[:, None]
+        return mean
+
+    return LoadedModel(name, model, ("token",), f"words {preprocessing} {limit}", lambda sentence: sentence, encode, missing)
+
+
+def _split_words(tokenizer: Any, sentence: Sequence[str], first: int, limit: int | None) -> list[_Window]:
+    """Split a sentence into windows, whose words are numbered from the first one's number on."""
+    if limit is None:
+        pieces = tokenizer(list(sentence), is_split_into_words=True)
+        rows = [pieces["input_ids"]]
+    else:
+        pieces = tokenizer(
+            list(sentence),
+            is_split_into_words=True,
+            truncation=True,
+            max_length=limit,
+            stride=limit // 4,
+            return_overflowing_tokens=True,
+        )
+        rows = pieces["input_ids"]
+    return [
+        _Window(row, [None if at is None else first + at for at in pieces.word_ids(number)])
+        for number, row in enumerate(rows)
+    ]
+
+
+def _places(windows: Sequence[_Window], width: int) -> tuple[list[int], list[int]]:
+    """Return the words of all pieces that count, and their places in the padded windows.
+
+    The pieces of a word count in the window in which they are farthest from its ends.
+    """
+    best: dict[int, tuple[int, list[int]]] = {}
+    for row, window in enumerate(windows):
+        places: dict[int, list[int]] = {}
+        for at, word in enumerate(window.words):
+            if word is not None:
+                places.setdefault(word, []).append(at)
+        for word, own in places.items():
+            margin = min(own[0], len(window.pieces) - 1 - own[-1])
+            if word not in best or margin > best[word][0]:
+                best[word] = margin, [row * width + at for at in own]
+    pairs = [(word, place) for word, (_, places_of_word) in best.items() for place in places_of_word]
+    return [word for word, _ in pairs], [place for _, place in pairs]
 
 
 def _max_tokens(tokenizer: Any, model: Any) -> int | None:
@@ -113,4 +196,4 @@ def _choose_pooling(model: Any, missing: frozenset[str]) -> Callable[[Any], Any]
     return pool
 
 
-LIBRARY = Library("transformers", "transformers", "huggingface", ("image", "text"), load)
+LIBRARY = Library("transformers", "transformers", "huggingface", ("image", "text", "token"), load)

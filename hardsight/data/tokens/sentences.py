@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.columns import to_names
+from hardsight.data.encoder import Encoder
+from hardsight.data.encoders.named import names_model
 from hardsight.data.from_datasets import read_lists_of_labels
 from hardsight.data.labelled_parts import Parts, as_parts
 from hardsight.data.samples import Samples
+from hardsight.data.tokens.contextual import encode_words
 from hardsight.data.tokens.schemes import Scheme, Span, count_invalid, find_scheme, find_spans
 from hardsight.data.tokens.window import window_features
 from hardsight.errors import InputError
@@ -80,17 +83,24 @@ class Tokens:
 
         Args:
             embedding: "auto": a sparse matrix of words, letters and neighbours
-                (:func:`hardsight.data.tokens.window.window_features`); or numbers that you have, such as contextual
-                vectors, ``(token, feature)``.
+                (:func:`hardsight.data.tokens.window.window_features`); a model by name, "transformers:NAME", or an
+                :class:`hardsight.Encoder` of one, whose contextual vectors of the words serve; or numbers that you have,
+                ``(token, feature)``.
 
         Raises:
-            InputError: an embedding of another length, or a single tag.
+            InputError: an embedding of another length, a model that cannot be loaded, or a single tag.
         """
         codes = pd.factorize(self.sentence)[0].astype(np.int64)
+        notices = list(self.notices)
         if isinstance(embedding, str) and embedding == "auto":
             features: Any = window_features(self.words, codes)
+        elif names_model(embedding) or isinstance(embedding, Encoder):
+            features, more = encode_words(embedding, [self.words[place].tolist() for _, place in self.sentences()])
+            notices += more
         elif isinstance(embedding, str):
-            raise InputError(f"embedding of tokens must be 'auto' or numbers, one row per token. Got {embedding!r}")
+            raise InputError(
+                f"embedding of tokens must be 'auto', 'transformers:NAME' or numbers, one row per token. Got {embedding!r}"
+            )
         else:
             features = np.asarray(embedding)
             if features.ndim != 2 or len(features) != len(self):
@@ -98,7 +108,6 @@ class Tokens:
         groups, equal = self._equal_sentences(codes)
         if len(np.unique(groups)) < 2:
             raise InputError("there must be at least two different sentences: models are tested on others than they learn")
-        notices = list(self.notices)
         if equal:
             notices.append(f"{equal:,} sentences equal another one. Equal sentences are kept on one side of every split.")
         samples = Samples.of(
