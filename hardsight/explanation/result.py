@@ -30,7 +30,7 @@ class Explanation:
         bound: the terms of the margin bound, for the models without and with the weights; None in regression.
         verdicts: predicted and measured direction.
         settings: what was run, JSON types only.
-        texts: one paragraph per set of weights, by name.
+        texts: the findings of each set of weights, one per line, by name.
         difficulty: the measured difficulty of the samples, in their order.
         dynamics: training dynamics with each set of weights and without; None if they were not followed.
     """
@@ -53,7 +53,7 @@ class Explanation:
 
     @property
     def text(self) -> str:
-        """Return the verdict as text, one paragraph per set of weights."""
+        """Return the verdict as text: one line per finding, and a blank line between sets of weights."""
         return "\n\n".join(self.texts.values())
 
     def as_dict(self) -> dict[str, Any]:

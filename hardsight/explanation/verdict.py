@@ -1,4 +1,4 @@
-"""Write a paragraph on the effect of weights: what they are, what was expected, and what was measured."""
+"""Write a text on the effect of weights: what was measured, what was expected, and what the weights are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -71,30 +71,28 @@ def write_paragraph(
     pairs: str,
     dynamics: TrainingDynamics | None = None,
 ) -> str:
-    """Write the paragraph."""
-    sentences = [_describe_weights(name, overview), *_describe_noise(overview), *_describe_classes(shares)]
-    if expected is not None:
-        sentences.append(_describe_forecast(verdict, expected))
+    """Write the text, one line per finding: the measured effect first, then the forecast, then what the weights are."""
+    lines = []
     if effects is not None:
         has_ledger = not np.isnan(overview["noise_share_without"])
-        sentences += _describe_measurement(
-            verdict, effects, pairs, "on labels that are probably right" if has_ledger else "on labels as given"
-        )
-    if verdict.agrees is not None:
-        sentences.append("The forecast agrees." if verdict.agrees else "The forecast was wrong: trust the measurement.")
+        labels = "on labels that are probably right" if has_ledger else "on labels as given"
+        lines += _describe_measurement(verdict, effects, pairs, labels)
+    if expected is not None:
+        lines.append(_describe_forecast(verdict, expected))
+    lines += [_describe_weights(overview), *_describe_noise(overview), *_describe_classes(shares)]
     if dynamics is not None:
-        sentences += _describe_dynamics(dynamics, name)
-    return " ".join(sentences)
+        lines += _describe_dynamics(dynamics, name)
+    return "\n".join([f"{format_line(name, 60)}: {lines[0]}", *lines[1:]])
 
 
-def _describe_weights(name: str, overview: Mapping[str, Any]) -> str:
+def _describe_weights(overview: Mapping[str, Any]) -> str:
     rho = overview["spearman"]
     ranked = "" if np.isnan(rho) else f" (Spearman with the error {format_number(rho, 2)})"
     n, zeros = overview["samples"], overview["zeros"]
     zeros_text = f", {zeros:,} of them 0," if zeros else ""
     return (
-        f"{format_line(name, 60)}: {_PRIORITIES[overview['priority']]}{ranked}; the {n:,} weights{zeros_text} are worth "
-        f"{overview['effective']:,.0f} samples of equal weight, chi² {format_number(overview['chi2'], 2)}."
+        f"By their weights, {_PRIORITIES[overview['priority']]}{ranked}. The {n:,} weights{zeros_text} are worth "
+        f"{overview['effective']:,.0f} samples of equal weight (chi² {format_number(overview['chi2'], 2)})."
     )
 
 
@@ -103,11 +101,8 @@ def _describe_noise(overview: Mapping[str, Any]) -> list[str]:
     if np.isnan(before) or max(before, after) < LITTLE:
         return []
     amount = "as much" if abs(after - before) < 0.1 * before else "more" if after > before else "less"
-    sentence = (
-        f"Wrong labels, expected to be {format_share(before, 1)} of all, carry {amount}: "
-        f"{format_share(after, 1)} of the weight."
-    )
-    return [sentence]
+    carried = f"They carry {amount}: {format_share(after, 1)} of the weight."
+    return [f"About {format_share(before, 1)} of the labels are wrong. {carried}"]
 
 
 def _describe_classes(shares: pd.DataFrame) -> list[str]:
@@ -117,41 +112,41 @@ def _describe_classes(shares: pd.DataFrame) -> list[str]:
     order = np.argsort(-rows["mean_weight"].to_numpy(), kind="stable")
     heaviest, lightest = rows.iloc[order[0]], rows.iloc[order[-1]]
     sentence = (
-        f"A sample of class {_format_name(heaviest['group'])} ({format_count(int(heaviest['samples']), 'sample')}) "
-        f"weighs {format_number(heaviest['mean_weight'], 2)} on average, one of {_format_name(lightest['group'])} "
-        f"({int(lightest['samples']):,}) {format_number(lightest['mean_weight'], 2)}."
+        f"The mean weight is {format_number(heaviest['mean_weight'], 2)} in class {_format_name(heaviest['group'])} "
+        f"({format_count(int(heaviest['samples']), 'sample')}) and {format_number(lightest['mean_weight'], 2)} in class "
+        f"{_format_name(lightest['group'])} ({int(lightest['samples']):,})."
     )
     return [sentence]
 
 
 def _describe_forecast(verdict: Verdict, expected: pd.DataFrame) -> str:
-    groups = _describe_groups(expected, "expected", "loss", (("to gain",) * 2, ("to pay",) * 2))
     if verdict.predicted == "little change":
-        return f"Expected before training: balanced accuracy on right labels changes little{groups}."
-    return (
-        f"Expected before training: {verdict.predicted} balanced accuracy on right labels, by about "
-        f"{_format_points(verdict.predicted_change)}{groups}."
-    )
+        change = "hardly changes"
+    else:
+        change = f"gets {verdict.predicted} by about {100 * abs(verdict.predicted_change):.1f} points"
+    agreement = {None: "", True: " The measurement agrees.", False: " It was wrong: trust the measurement."}[verdict.agrees]
+    groups = _describe_groups(expected, "expected", "loss", "The loss should")
+    return f"Forecast before training: balanced accuracy on right labels {change}.{groups}{agreement}"
 
 
 def _describe_measurement(verdict: Verdict, effects: pd.DataFrame, pairs: str, labels: str) -> list[str]:
     row = headline_row(effects)
-    quantity = "squared error" if row["measure"] == "loss" else f"balanced accuracy {labels}"
-    format_value = format_number if row["measure"] == "loss" else _format_rate
-    outcome = {"better": "better", "worse": "worse", "unclear": "no clear difference", "same": "exactly the same"}[
-        str(verdict.measured)
-    ]
+    outcome = {
+        "better": "The weights help",
+        "worse": "The weights do harm",
+        "unclear": "No clear effect of the weights",
+        "same": "The weights change nothing",
+    }[str(verdict.measured)]
+    if row["measure"] == "loss":
+        quantity, without, weighted = "squared error", format_number(row["without"]), format_number(row["with"])
+        change = f"{format_number(row['difference'])} (95 %: {format_number(row['low'])} to {format_number(row['high'])})"
+    else:
+        quantity = f"balanced accuracy {labels}"
+        without, weighted = _format_rate(row["without"]), _format_rate(row["with"])
+        change = f"{_format_points(row['difference'])} (95 %: {_format_signed(row['low'])} to {_format_signed(row['high'])})"
     clean = effects[effects["measure"].eq("clean loss")]
-    change = (
-        f"{_format_points(row['difference'])} (95 %: {_format_signed(row['low'])} to {_format_signed(row['high'])})"
-        if format_value is _format_rate
-        else f"{format_number(row['difference'])} (95 %: {format_number(row['low'])} to {format_number(row['high'])})"
-    )
-    groups = _describe_groups(clean, "outcome", "difference", (("gains", "gain"), ("pays", "pay")))
-    sentence = (
-        f"Measured in {pairs}: {quantity} {format_value(row['without'])} without the weights, "
-        f"{format_value(row['with'])} with them, {change}: {outcome}{groups}."
-    )
+    groups = _describe_groups(clean, "outcome", "difference", "The loss on labels that are probably right")
+    sentence = f"{outcome}: {quantity} is {without} without and {weighted} with them, {change}. Measured in {pairs}.{groups}"
     return [sentence, *_describe_raw_loss(effects)]
 
 
@@ -186,23 +181,27 @@ def _describe_raw_loss(effects: pd.DataFrame) -> list[str]:
         return []
     sentence = (
         f"The raw loss on labels as given goes the other way ({format_number(raw['difference'], 2)} against "
-        f"{format_number(clean['difference'], 2)} on labels that are probably right): it counts wrong labels "
-        "as if they were right."
+        f"{format_number(clean['difference'], 2)} on labels that are probably right), because it counts "
+        "wrong labels as right."
     )
     return [sentence]
 
 
-def _describe_groups(rows: pd.DataFrame, outcome: str, size: str, verbs: Sequence[tuple[str, str]]) -> str:
-    """Describe which classes and causes gain and pay, the largest changes of the loss first."""
+def _describe_groups(rows: pd.DataFrame, outcome: str, size: str, subject: str) -> str:
+    """Describe for which classes and causes the loss falls and rises, the largest changes first."""
     parts = []
-    for by in ("class", "cause"):
-        of_kind = rows[rows["by"] == by]
-        for result, forms in zip(("gains", "pays"), verbs, strict=True):
+    forms = ("fall for", "rise for") if subject.endswith("should") else ("falls for", "rises for")
+    for result, verb in zip(("gains", "pays"), forms, strict=True):
+        listed = []
+        for by in ("class", "cause"):
+            of_kind = rows[rows["by"] == by]
             selected = of_kind[of_kind[outcome] == result]
             selected = selected.iloc[np.argsort(-selected[size].abs().to_numpy(), kind="stable")]
             if len(selected):
-                parts.append(f"{_list_groups(by, selected['group'].tolist(), len(of_kind))} {forms[len(selected) > 1]}")
-    return f"; {', '.join(parts)}" if parts else ""
+                listed.append(_list_groups(by, selected["group"].tolist(), len(of_kind)))
+        if listed:
+            parts.append(f"{verb} {' and '.join(listed)}")
+    return f" {subject} {'; it '.join(parts) if not subject.endswith('should') else ', and '.join(parts)}." if parts else ""
 
 
 def _list_groups(by: str, names: Sequence[str], total: int) -> str:
@@ -212,7 +211,7 @@ def _list_groups(by: str, names: Sequence[str], total: int) -> str:
     listed = ", ".join(map(_format_name, names[:_MAX_NAMES])) + (
         f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
     )
-    return f"{kinds} {listed}" if len(names) > 1 else f"the {by} {listed}"
+    return f"{kinds} {listed}" if len(names) > 1 else f"{by} {listed}"
 
 
 def _format_name(name: str) -> str:

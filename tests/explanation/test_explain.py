@@ -97,7 +97,7 @@ def test_the_story_of_label_noise_is_the_true_one(noisy):
     assert mine["difference"].to_numpy()[wrong].mean() > 0
     text = found.texts["auto"]
     assert "The raw loss on labels as given goes the other way" in text
-    assert "The forecast agrees." in text
+    assert "The measurement agrees." in text
     np.testing.assert_allclose(found.overview.set_index("weights")["noise_share_without"], d.p_wrong.mean())
 
 
@@ -401,7 +401,7 @@ def test_the_command_does_the_same(tmp_path):
     assert (out / "explanation.html").exists()
     plain = runner.invoke(main, [*call, "--no-effect"])
     assert plain.exit_code == 0
-    assert "Expected before training" in plain.output
+    assert "Forecast before training" in plain.output
     assert "of the weighted gradient" in plain.output
     bad = runner.invoke(main, [*call, "--scheme", "auto", "--set", "gamma=1"])
     assert bad.exit_code == 2

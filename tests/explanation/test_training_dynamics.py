@@ -424,7 +424,7 @@ def test_an_account_in_words_has_its_numbers(explained: tuple) -> None:
     assert "hardest tenth" not in text
     # The same numbers, were the bounds the other way round.
     turned = found.kl.assign(kl=-found.kl["kl"])
-    assert "smaller bound does not go with the larger margin" in describe_training(replace(found, kl=turned), "near")
+    assert "smaller bound does not come with the larger margin" in describe_training(replace(found, kl=turned), "near")
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def test_files_are_moved_and_put_back(result):
     before = tree(folder)
     shown = run("apply", out, folder, "--preview").output
     assert "cat/3.txt → dog/3-2.txt: cat (p " in shown
-    assert "that name is taken there" in shown
+    assert "that name already exists there" in shown
     assert "cat/4.txt → .dropped/cat/4.txt: cat (p " in shown
     assert "dog/9.txt" not in shown
     assert "cat → dog" in shown

@@ -457,7 +457,7 @@ def test_samples_of_other_labels_are_refused(classes) -> None:
     samples = samples_of(d, "array", np.zeros((50, 2)))
     changed = d.labels.copy()
     changed[7] = changed[7] + 1 if classes is None else (changed[7] + 1) % 3
-    with pytest.raises(InputError, match=r"row 7 of the samples, id 7, has the label '.*', but '.*' was measured: give the"):
+    with pytest.raises(InputError, match=r"row 7 of the samples, id 7, has the label '.*', but '.*' was measured: pass the"):
         render(d, replace(samples, labels=changed))
     with pytest.raises(InputError, match=r"row \d+ of the samples, id \d+, has the label"):
         render(d, replace(samples.take(np.arange(50)[::-1]), ids=samples.ids))

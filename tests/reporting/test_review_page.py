@@ -11,6 +11,7 @@ import pytest
 from support.random_results import HOSTILE, named_result, posterior_result, random_result, random_table, samples_of
 from support.review_browser import Reader
 
+import hardsight as hs
 from hardsight.attribution.names import TOO_FEW
 from hardsight.attribution.neighbours import fit_scaler
 from hardsight.difficulty.actions import is_relabelling_advised
@@ -704,6 +705,38 @@ def test_other_results(kind, browser, tmp_path):
         assert "1 drop" in reader.text("#progress")
     assert reader.faults == []
     reader.close()
+
+
+@pytest.mark.slow
+def test_a_target_with_a_likely_error_is_corrected_with_one_key(reader, tmp_path):
+    d = random_result(20, classes=None)
+    suggested = np.where(np.arange(20) < 3, d.labels / 10, d.labels)
+    d = replace(d, p_outlier=np.linspace(0.9, 0, 20), suggested=suggested, p_suggested=np.full(20, 0.9))
+    write(d, tmp_path / "page.html")
+    reader.open(tmp_path / "page.html")
+    assert reader.text("#detail .said").endswith("p 0.90")
+    reader.press("s")
+    (tmp_path / "d.csv").write_bytes(reader.exported())
+    expected = d.labels.copy()
+    expected[0] /= 10
+    np.testing.assert_array_equal(d.apply(tmp_path / "d.csv").labels, expected)
+    find(reader, str(d.ids[5]))
+    assert not reader.page.locator("#suggest").is_visible()
+
+
+@pytest.mark.slow
+def test_neighbours_begin_with_the_columns_that_the_reason_names(reader, tmp_path):
+    x = pd.DataFrame(
+        {"a": np.arange(60) % 7, "b": np.arange(60) % 5, "c": np.arange(60) % 3, "size": np.arange(60) // 30 * 9.0}
+    )
+    samples = hs.Samples.of(x, np.where(np.arange(60) == 3, "big", np.where(x["size"] > 0, "big", "small")))
+    d = hs.measure(samples, learner="logistic", repeats=2)
+    write(d, tmp_path / "page.html", samples)
+    reader.open(tmp_path / "page.html")
+    assert reader.chosen == "3"
+    assert "'size'" in reader.text("#detail .why")
+    names = reader.page.locator("#detail .near .mini").evaluate_all("tiles => tiles.map((t) => t.textContent.trim())")
+    assert all(name.startswith("size") for name in names)
 
 
 # ---- hostile data

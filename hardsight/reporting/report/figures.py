@@ -19,7 +19,7 @@ from hardsight.reporting.formatting import UNITS, format_line, format_number, fo
 from hardsight.reporting.palette import COLOURS, SHAPES
 from hardsight.reporting.summary import chance_level, is_mispredicted, summarize_causes, summarize_groups
 
-_AS_GIVEN, _OTHERWISE = "predicted as labelled", "predicted otherwise"
+_AS_GIVEN, _OTHERWISE = "predicted as labelled", "predicted differently"
 _LOW, _HIGH = "predicted too low", "predicted too high"
 
 HARDEST_POINTS = 1000
@@ -38,7 +38,7 @@ class Bins(NamedTuple):
 
     edges: np.ndarray  # of the bins, (bin + 1,)
     as_labelled: np.ndarray  # samples that are predicted as labelled, or all samples if the bars are not split, (bin,) int64
-    otherwise: np.ndarray  # samples that are predicted otherwise, (bin,) int64
+    otherwise: np.ndarray  # samples that are predicted differently, (bin,) int64
     split: bool  # whether bars are split by the prediction
     log_error: bool  # whether the error's axis is logarithmic
     # Whether the axis of counts is logarithmic, because one bar towers over the others. Stacked parts mean nothing

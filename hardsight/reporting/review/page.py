@@ -115,6 +115,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         content="" if samples is None else contents_of(samples).samples.kind,
         causes=causes_in(d.cause) if d.ledger is not None else (),
         measured=not d.loss_only,
+        regression=d.regression,
         copies=d.copy_set is not None,
         nouns=nouns_of(d),
         mapped=bool(projections),
@@ -180,6 +181,8 @@ def _pack_columns(d: Difficulty, packed: PackedArrays) -> None:
     packed.add("views", np.minimum(d.n_views, 2**31 - 1).astype(np.int32))
     if d.classes is not None:
         _pack_class_columns(d, len(d.classes), packed)
+    elif d.suggested is not None:
+        packed.add("suggested", d.suggested.astype(np.float64))
 
 
 def _pack_parts(d: Difficulty, samples: Samples | None, packed: PackedArrays) -> None:

@@ -1,6 +1,6 @@
 // Parts that plots share: a canvas at the screen's resolution, scales, and colours of the theme.
 
-const MARGIN = { left: 42, right: 8, top: 8, bottom: 22 };
+const MARGIN = { left: 48, right: 8, top: 8, bottom: 22 };
 
 // Square roots spread values near zero; the sign is kept.
 const root = { to: (v) => Math.sign(v) * Math.sqrt(Math.abs(v)), from: (u) => Math.sign(u) * u * u, ticks: rootTicks };

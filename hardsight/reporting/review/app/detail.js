@@ -84,7 +84,7 @@ class Views {
     }, place, make("span", { class: "facts" },
       make("span", { class: "first" }, this.verdict(i), badge(this.decisions.get(i))),
       make("span", { class: "second" }, make("bdi", { class: "id" }, this.name(i)),
-        make("span", { title: "error" }, number(error[i], 2)), this.copyNote(i),
+        make("span", { title: "error" }, shortNumber(error[i])), this.copyNote(i),
         doubt ? make("span", { class: "doubt", title: p_wrong ? "P(label wrong)" : "P(outlier)" }, `p ${chance(doubt[i])}`) : null),
       this.ledger.terms.length ? this.ledger.bar(i) : null));
   }
@@ -144,9 +144,10 @@ class Views {
     return this.tiles(`${plural(rows.length, `other ${about.nouns.row}`, `other ${about.nouns.rows}`)} of this set of copies${more}`, i, rows.slice(0, COPIES_SHOWN));
   }
   tiles(title, i, rows) {
+    const reason = this.reason(i);
     const tiles = rows.map((row) => {
       const place = make("span", { class: "place" });
-      this.source.sample(row).then((shown) => place.replaceChildren(this.columns.parts?.inline ? this.columns.parts.miniature(row) : miniature(shown, "")), () => {});
+      this.source.sample(row).then((shown) => place.replaceChildren(this.columns.parts?.inline ? this.columns.parts.miniature(row) : miniature(shown, "", reason)), () => {});
       const other = about.classes && this.columns.label[row] !== this.columns.label[i];
       return make("li", {}, make("button", { type: "button", class: "tile", "data-row": row, "aria-label": this.alt(row) }, place,
         make("span", { class: other ? "other" : "" }, make("bdi", {}, this.columns.label ? labelText(this.columns.label[row]) : this.name(row)))));

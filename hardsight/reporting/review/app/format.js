@@ -23,7 +23,8 @@ function number(value, digits = 3) {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   if (value === 0 || (Number.isInteger(value) && size < 1e15)) return grouped(value);
-  const written = size >= 1e-4 && size < 1e6
+  if (size >= 1e4 && size < 1e9) return grouped(Number(value.toPrecision(digits)));
+  const written = size >= 1e-4 && size < 1e4
     ? String(Number(value.toPrecision(digits)))
     : value.toExponential(digits - 1).replace("e+", "e");
   return written.replaceAll("-", "−");
@@ -33,6 +34,11 @@ function number(value, digits = 3) {
 function dataNumber(value) {
   const written = number(value, 5);
   return Math.abs(value) < 1e4 ? written.replace(",", "") : written;
+}
+
+// A number where there is little room.
+function shortNumber(value) {
+  return Math.abs(value) >= 1e5 ? value.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 2 }).replace("-", "−") : number(value, 2);
 }
 
 function grouped(whole) {

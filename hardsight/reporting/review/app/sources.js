@@ -109,12 +109,13 @@ class EmptySource {
   near() { return null; }
 }
 
-// A small view of a sample, for the list and for neighbours.
-function miniature(shown, alt) {
+// A small view of a sample, for the list and for neighbours. Columns of a table that the reason names come first, in both.
+function miniature(shown, alt, reason = "") {
   if (!shown) return make("span", { class: "mini none" });
   if (shown.kind === "image") return make("img", { class: "mini" + (shown.pixelated ? " pixels" : ""), src: shown.url, alt });
   if (shown.kind === "text") return make("span", { class: "mini words", dir: "auto" }, oneLine(shown.text, 160));
-  const telling = shown.values.filter((v) => v.unusual).concat(shown.values.filter((v) => !v.unusual)).slice(0, 4);
+  const rank = (v) => (reason.includes(`'${oneLine(v.name)}'`) ? 0 : v.unusual ? 1 : 2);
+  const telling = [...shown.values].sort((a, b) => rank(a) - rank(b)).slice(0, 4);
   return make("span", { class: "mini words" }, ...telling.map((v) =>
     make("span", { class: v.unusual ? "value unusual" : "value" }, ...breakable(oneLine(v.name, 24)), " ", make("b", {}, oneLine(v.value, 32)))));
 }

@@ -59,6 +59,6 @@ class Together {
   apply() {
     const changes = this.changes();
     this.app.decisions.step(changes);
-    byId("said").textContent = `Decided for ${countRows(changes.length)}; Z takes it back`;
+    byId("said").textContent = `Decided for ${countRows(changes.length)}; Z undoes it`;
   }
 }
