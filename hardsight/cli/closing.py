@@ -58,7 +58,7 @@ def next_commands(
             that `hardsight apply` lacks.
         has_review: whether a review page was written.
     """
-    from hardsight.data.tokens.conll import SUFFIXES
+    from hardsight.data.tokens.conll import is_conll
     from hardsight.difficulty.actions import RELABEL
     from hardsight.reporting.review.apply import TABLE_KINDS
 
@@ -68,7 +68,8 @@ def next_commands(
     advised = d.recommended_action is not None and (d.recommended_action == RELABEL).any()
     # The ids of samples from a folder are the paths of their files.
     in_folder = source.is_dir() and (source / str(d.ids.tolist()[0])).is_file()
-    if advised and (in_folder or (roles is not None and source.name.lower().endswith((*TABLE_KINDS, *SUFFIXES)))):
+    can_apply = source.name.lower().endswith(TABLE_KINDS) or is_conll(source, None)
+    if advised and (in_folder or (roles is not None and can_apply)):
         arguments = ["apply", str(out), str(source), *(() if in_folder else roles or ()), "--suggestions", "--preview"]
         commands.append((arguments, "see what the advised changes would do"))
     if d.p_wrong is not None:

@@ -30,7 +30,7 @@ _READ = (*COLUMNS, "given")
 _FIX = f"export the decisions again, or write the columns id, action ({', '.join(DECISIONS)}) and label"
 # Relative tolerance of numbers that a spreadsheet has shortened.
 _SPREADSHEET_PRECISION = 1e-5
-_MAX_NAMES = 10
+_MAX_NAMES, _MAX_NAMED = 10, 3
 
 
 class Decisions(NamedTuple):
@@ -101,6 +101,34 @@ def read_decisions(decisions: Any) -> pd.DataFrame:
         raise InputError(f"decisions must be the path of a csv file, or a DataFrame. Got {type(decisions).__name__}")
     text = csv_cells.read_csv_text(decisions, "give the csv that the review page exports")
     return parse_decisions(text, str(decisions))
+
+
+def add_decisions(place: Path, new: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the decisions of a file with others behind them, and how many of the others it holds already.
+
+    Args:
+        place: a csv file of decisions.
+        new: as in :func:`read_decisions`.
+
+    Raises:
+        InputError: the file decides otherwise about a sample, or cannot be read.
+    """
+    before, others = read_decisions(place), read_decisions(new)
+    known = {name: (action.strip().lower(), label) for name, action, label in before[list(COLUMNS)].itertuples(index=False)}
+    decided = others["id"].isin(list(known)).to_numpy()
+    contrary = [
+        f"{name!r} ({_describe(*known[name])} there, {_describe(action, label)} now)"
+        for name, action, label in others.loc[decided, list(COLUMNS)].itertuples(index=False)
+        if known[name][0] != action or not csv_cells.same_cell(known[name][1], label)
+    ]
+    if contrary:
+        named = ", ".join(contrary[:_MAX_NAMED]) + (", …" if len(contrary) > _MAX_NAMED else "")
+        raise InputError(f"{place} decides otherwise about {named}: move it away, or name another file with --output")
+    return pd.concat([before, others[~decided]], ignore_index=True), int(decided.sum())
+
+
+def _describe(action: str, label: str) -> str:
+    return f"{action} to {label!r}" if action == RELABEL else action
 
 
 def parse_decisions(text: str, source: str = "the file of decisions") -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.labelled_parts import texts_of_parts
-from hardsight.data.tokens.schemes import OUTSIDE, Span, find_scheme, find_spans, is_continued, is_valid_step
+from hardsight.data.tokens.schemes import OUTSIDE, Span, begins_span, find_scheme, find_spans, is_continued, is_valid_step
 from hardsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,10 +25,18 @@ _FORBIDDEN = 0.01
 _TINY = 1e-12
 
 
-class _Sentence(NamedTuple):
-    """A sentence as rows of the result, in order, with the sums of the chain."""
+class _Run(NamedTuple):
+    """Adjacent tokens of a sentence: all of them, or those between gaps of a selection."""
 
-    rows: np.ndarray
+    rows: np.ndarray  # of the result, in order
+    first: int  # position of the first token in its sentence
+    is_last: bool  # whether the sentence ends here; otherwise the tag behind is unknown
+
+
+class _Chain(NamedTuple):
+    """A run of tokens with the sums of the chain."""
+
+    run: _Run
     posterior: np.ndarray  # (token, tag)
     forward: np.ndarray  # (token, tag), each row scaled to sum 1, with the posterior of the token
     backward: np.ndarray  # (token, tag), scaled by the same factors, without it
@@ -43,9 +51,12 @@ def list_spans(d: "Difficulty") -> pd.DataFrame:
     likeliest span at its place, empty for none, with ``suggested_start`` and ``suggested_end``, -1 for none; and
     ``p_wrong``: the probability that the given span is wrong in type or extent, or that the missed one is right.
 
+    Of sentences that lack tokens, as in a selection, those spans are listed that cannot reach into a gap: they do not end
+    right before it, and behind it they begin with a tag that begins a span. That the last tokens of a sentence are missing
+    cannot be seen: select whole sentences where their spans count.
+
     Raises:
-        InputError: rows are not tokens, or not all tokens of their sentences; there is no P(label wrong), or the tags spell
-            no spans.
+        InputError: rows are not tokens, there is no P(label wrong), or the tags spell no spans.
     """
     return _SpanTable(d).make()
 
@@ -60,26 +71,25 @@ class _SpanTable:
             raise InputError("spans need P(label wrong), which takes log-loss and two predictions of every token")
         self.d, self.tags = d, [str(name) for name in d.classes]
         self.posterior = _token_posterior(d.labels, d.p_wrong, d.suggested, d.p_suggested, d.consensus)
-        self.sentences = _split_sentences(d.sample, d.part)
-        self.scheme = find_scheme([self.tags[code] for code in d.labels[rows]] for rows in self.sentences)
+        self.runs = _split_sentences(d.sample, d.part)
+        self.scheme = find_scheme([self.tags[code] for code in d.labels[run.rows]] for run in self.runs)
         if self.scheme == "none":
             raise InputError("these tags spell no spans: they need prefixes, such as B-PER and I-PER, and O")
 
     def make(self) -> pd.DataFrame:
         texts = texts_of_parts(self.d.samples)
-        rows = [row for sentence in self.sentences for row in self._rows_of(sentence, texts)]
+        rows = [row for run in self.runs for row in self._rows_of(run, texts)]
         names = ["sample", "start", "end", "text", "label", "suggested", "suggested_start", "suggested_end", "p_wrong"]
         table = pd.DataFrame(rows, columns=names).sort_values("p_wrong", ascending=False, kind="stable", ignore_index=True)
         return table if texts is not None else table.drop(columns="text")
 
-    def _rows_of(self, rows: np.ndarray, texts: np.ndarray | None) -> list[tuple[object, ...]]:
-        d = self.d
+    def _rows_of(self, run: _Run, texts: np.ndarray | None) -> list[tuple[object, ...]]:
+        d, rows = self.d, run.rows
         assert d.sample is not None
-        chain = self._run_chain(rows)
-        labelled = find_spans([self.tags[code] for code in d.labels[rows]])
-        likeliest = self._likeliest_tags(chain)
-        suggested = find_spans([self.tags[code] for code in likeliest])
+        chain = self._run_chain(run)
         name, tags = d.sample[rows[0]].item(), d.labels[rows]
+        likeliest = self._likeliest_tags(chain)
+        labelled, suggested = self._whole_spans(run, tags), self._whole_spans(run, likeliest)
         pairs = [
             (name, span, span.type, _overlapping(span, suggested), 1 - self._probability(chain, span, tags))
             for span in labelled
@@ -93,16 +103,25 @@ class _SpanTable:
         return [
             (
                 sample,
-                span.start,
-                span.end,
+                run.first + span.start,
+                run.first + span.end,
                 "" if words is None else " ".join(words[span.start : span.end]),
                 label,
                 "" if other is None else other.type,
-                -1 if other is None else other.start,
-                -1 if other is None else other.end,
+                -1 if other is None else run.first + other.start,
+                -1 if other is None else run.first + other.end,
                 min(max(wrong, 0.0), 1.0),
             )
             for sample, span, label, other, wrong in pairs
+        ]
+
+    def _whole_spans(self, run: _Run, codes: np.ndarray) -> list[Span]:
+        """Return the spans of tags, without those that may reach into a gap."""
+        tags = [self.tags[code] for code in codes]
+        return [
+            span
+            for span in find_spans(tags)
+            if (run.is_last or span.end < len(tags)) and (not run.first or span.start or begins_span(tags[0]))
         ]
 
     @cached_property
@@ -119,30 +138,32 @@ class _SpanTable:
         continues: np.ndarray = np.array([[is_continued(before, tag) for tag in tags] for before in tags])
         return continues
 
-    def _run_chain(self, rows: np.ndarray) -> _Sentence:
-        posterior, steps = self.posterior[rows], self._steps
-        inner = steps[:-1, :-1]
+    def _run_chain(self, run: _Run) -> _Chain:
+        rows, steps = run.rows, self._steps
+        posterior, inner = self.posterior[rows], steps[:-1, :-1]
+        # Beside a gap, any tag may stand.
+        first = np.ones(len(inner)) if run.first else steps[-1, :-1]
         forward, backward, scale = np.empty_like(posterior), np.empty_like(posterior), np.empty(len(rows))
         for token in range(len(rows)):
-            before = steps[-1, :-1] if token == 0 else forward[token - 1] @ inner
+            before = first if token == 0 else forward[token - 1] @ inner
             forward[token] = before * posterior[token]
             scale[token] = max(forward[token].sum(), _TINY)
             forward[token] /= scale[token]
-        backward[-1] = steps[:-1, -1]
+        backward[-1] = steps[:-1, -1] if run.is_last else 1
         for token in range(len(rows) - 1, 0, -1):
             backward[token - 1] = inner @ (posterior[token] * backward[token]) / scale[token]
-        return _Sentence(rows, posterior, forward, backward, scale)
+        return _Chain(run, posterior, forward, backward, scale)
 
-    def _likeliest_tags(self, chain: _Sentence) -> np.ndarray:
+    def _likeliest_tags(self, chain: _Chain) -> np.ndarray:
         likeliest: np.ndarray = (chain.forward * chain.backward).argmax(1)
         return likeliest
 
-    def _probability(self, chain: _Sentence, span: Span, tags: np.ndarray) -> float:
+    def _probability(self, chain: _Chain, span: Span, tags: np.ndarray) -> float:
         """Return the probability that the tokens of a span have these tags and that neither neighbour continues it."""
         first, last = span.start, span.end - 1
         steps, posterior = self._steps, chain.posterior
         if first == 0:
-            value = steps[-1, tags[0]]
+            value = 1.0 if chain.run.first else steps[-1, tags[0]]
         else:
             value = chain.forward[first - 1] @ (steps[:-1, tags[first]] * ~self._continues[:-1, tags[first]])
         value *= posterior[first, tags[first]] / chain.scale[first]
@@ -160,25 +181,21 @@ class _SpanTable:
         return float(value * after / max(total, _TINY))
 
 
-def _split_sentences(sentence: np.ndarray, position: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of each sentence in the order of its tokens.
+def _split_sentences(sentence: np.ndarray, position: np.ndarray) -> list[_Run]:
+    """Return the tokens of each sentence in their order, divided where some are missing, as in a selection.
 
     Args:
         sentence: of each token, ``(token,)``.
         position: of each token in its sentence, from 0, ``(token,)``.
-
-    Raises:
-        InputError: tokens are missing, as in a selection.
     """
-    codes, names = pd.factorize(sentence)
+    codes = pd.factorize(sentence)[0]
     order = np.lexsort((position, codes))
-    sentences = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    for name, rows in zip(names.tolist(), sentences, strict=False):
-        if not np.array_equal(position[rows], np.arange(len(rows))):
-            raise InputError(
-                f"sentence {name!r} lacks tokens, and spans need whole sentences: select all tokens of a sentence"
-            )
-    return sentences
+    place = position[order].astype(np.int64)
+    new_sentence = np.diff(codes[order]) != 0
+    ends = np.flatnonzero(new_sentence | (np.diff(place) != 1)) + 1
+    is_last = [*new_sentence[ends - 1].tolist(), True]
+    runs = np.split(order, ends)
+    return [_Run(rows, int(position[rows[0]]), last) for rows, last in zip(runs, is_last, strict=True)]
 
 
 def _overlapping(span: Span, others: list[Span]) -> Span | None:

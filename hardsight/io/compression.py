@@ -68,6 +68,23 @@ def decompress(place: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def compress(content: bytes, target: Path) -> bytes:
+    """Return the content of a file, compressed if the name of the target says so.
+
+    Raises:
+        InputError: the target is a .zip.
+    """
+    suffix = compression_of(target)
+    if suffix == ".zip":
+        raise InputError(f"a .zip is read, but not written: choose a name that ends in .gz, .bz2, .xz or .zst. Got {target}")
+    if suffix == ".zst":
+        buffer: bytes = pa.compress(content, codec="zstd", asbytes=True)
+        return buffer
+    if suffix == ".gz":
+        return gzip.compress(content, mtime=0)
+    return bz2.compress(content) if suffix == ".bz2" else lzma.compress(content) if suffix == ".xz" else content
+
+
 @contextmanager
 def reading_errors(place: Path) -> Iterator[None]:
     """Turn the errors of decoders into one line.

@@ -15,7 +15,7 @@ from sklearn.datasets import load_wine
 
 import hardsight as hs
 from hardsight.cli import main
-from hardsight.difficulty.decisions import format_decisions, parse_decisions
+from hardsight.difficulty.decisions import add_decisions, format_decisions, parse_decisions
 from hardsight.errors import InputError
 from hardsight.io.csv_cells import escape_formula, unescape_formula
 
@@ -83,6 +83,20 @@ def test_a_path_and_a_frame_say_the_same(wine, tmp_path):
     csv.writer(text, delimiter=";").writerows([["Label", "note", "Action", "ID"], *rows])
     path.write_text(text.getvalue(), encoding="utf-8-sig")
     assert wine.apply(path).table.equals(wine.apply(FOUR).table)
+
+
+def test_decisions_are_added_to_a_file_once_and_never_against_it(wine, tmp_path):
+    path = tmp_path / "decisions.csv"
+    path.write_text(format_decisions(FOUR), encoding="utf-8")
+    table, n_known = add_decisions(path, FOUR)
+    assert n_known == len(table) == 4
+    table, n_known = add_decisions(path, frame(("w5", "relabel", "=white"), ("w1", "drop", "")))
+    assert n_known == 1
+    assert table["id"].tolist() == [*FOUR["id"], "w1"]
+    with pytest.raises(
+        InputError, match="decides otherwise about 'w3' \\(drop there, keep now\\), 'w5' \\(relabel to '=white' "
+    ):
+        add_decisions(path, frame(("w3", "keep", ""), ("w5", "relabel", "red"), ("w1", "drop", "")))
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,27 @@ def test_spans_of_a_selection_are_those_of_whole_sentences_in_their_order() -> N
     d, _ = token_result("BIO", [["O", "B-P", "I-P"], ["B-L", "I-L", "O"]], np.random.default_rng(2))
     whole = d.spans().query("sample == 0").reset_index(drop=True)
     assert d.select(["0/2", "0/0", "0/1"]).spans().equals(whole)
-    with pytest.raises(hs.InputError, match="sentence 1 lacks tokens, and spans need whole sentences"):
-        d.select(["0/0", "0/1", "0/2", "1/1"]).spans()
+
+
+def test_spans_that_may_reach_into_a_gap_of_a_selection_are_left_out() -> None:
+    tags = ["B-P", "O", "B-L", "I-L", "O", "B-P", "I-P"]
+    d, posterior = token_result("BIO", [tags, ["O", "B-P", "I-P"]], np.random.default_rng(3))
+    table = d.select(["0/0", "0/2", "0/3", "0/4", "0/6", "1/1", "1/2"]).spans().query("label != ''")
+    # B-P ends before a gap, and so may the I-P that stands behind one.
+    assert table.sort_values(["sample", "start"])[["sample", "start", "end", "label"]].to_numpy().tolist() == [
+        [0, 2, 4, "L"],
+        [1, 1, 3, "P"],
+    ]
+    classes = CLASSES["BIO"]
+    right = total = 0.0
+    for codes in product(range(len(classes)), repeat=3):
+        each = [classes[code] for code in codes]
+        steps = [1.0 if is_valid_step(a, b, "BIO") else _FORBIDDEN for a, b in pairwise(each)]
+        weight = float(np.prod(steps) * np.prod(posterior[[2, 3, 4], list(codes)]))
+        total += weight
+        right += weight * (each[:2] == ["B-L", "I-L"] and each[2] != "I-L")
+    p_wrong = table.loc[table["sample"] == 0, "p_wrong"].item()
+    assert 1 - p_wrong == pytest.approx(right / total, abs=1e-9)
 
 
 def test_a_missed_span_is_suggested_with_its_probability() -> None:

@@ -210,7 +210,9 @@ def test_the_command_line_goes_round(label_studio, tmp_path):
     result = run("decisions", out, tmp_path / "after.json")
     assert "2 labels changed, 0 did not" in result.output
     assert (out / "decisions.csv").read_text().splitlines()[0] == "id,action,label"
-    assert "holds decisions already" in error_line("decisions", out, tmp_path / "after.json")
+    written = (out / "decisions.csv").read_bytes()
+    assert "2 of them stood there already" in run("decisions", out, tmp_path / "after.json").output
+    assert (out / "decisions.csv").read_bytes() == written
     assert "is what was measured" in error_line("export", out, label_studio, "-o", label_studio)
 
 

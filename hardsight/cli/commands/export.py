@@ -60,21 +60,23 @@ def export(folder: Path, data: Path, tool: str | None, top: int | None, output: 
 def decisions(folder: Path, tasks: Path, control: str | None, output: Path | None) -> None:
     """Write the labels that were changed in a labelling tool as decisions for `hardsight apply`.
 
-    DIR is the --out of measure, or its difficulty.parquet; TASKS is what the tool exports now.
+    DIR is the --out of measure, or its difficulty.parquet; TASKS is what the tool exports now. Decisions that stand in
+    DIR/decisions.csv stay, unless they contradict.
     """
-    from hardsight.difficulty.decisions import FILE_NAME, format_decisions
+    from hardsight.difficulty.decisions import FILE_NAME, add_decisions, format_decisions
     from hardsight.difficulty.result import Difficulty
-    from hardsight.errors import InputError
     from hardsight.integrations import labelling
     from hardsight.io.atomic import atomic_write
 
     target = result_folder(folder) / FILE_NAME if output is None else output
-    if output is None and target.exists():
-        raise InputError(f"{target} holds decisions already: move it away, or name another file with --output")
     changes = labelling.decisions(Difficulty.load(folder), tasks, control=control)
+    table, n_known = changes.table.reset_index(), 0
+    if output is None and target.exists():
+        table, n_known = add_decisions(target, table)
     with atomic_write(target) as temporary:
-        temporary.write_text(format_decisions(changes.table.reset_index()), encoding="utf-8", newline="")
-    click.echo(f"wrote {target}: {changes.describe()}")
+        temporary.write_text(format_decisions(table), encoding="utf-8", newline="")
+    known = f" {n_known:,} of them stood there already." if n_known else ""
+    click.echo(f"wrote {target}: {changes.describe()}{known}")
 
 
 def _check_differs(output: Path, tasks: Path) -> None:

@@ -1,4 +1,4 @@
-"""CoNLL files: one token per line, columns between tabs or blanks, an empty line after every sentence.
+"""CoNLL files, also compressed: one token per line, columns between tabs or blanks, an empty line after every sentence.
 
 Read are the columns of CoNLL-2003 and its relatives, with the tag last, and CoNLL-U. Lines are kept as they are, so that a
 file can be written again with other tags and nothing else changed.
@@ -15,6 +15,7 @@ import numpy as np
 from hardsight.data.tokens.sentences import Tokens, make_tokens
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
+from hardsight.io.compression import compress, decompress, decompressed_name
 
 SUFFIXES = (".conll", ".conllu", ".conll2003", ".conll03", ".iob", ".iob2", ".bio", ".ner")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -69,7 +70,8 @@ class ConllFile:
             keep: whether a token stays, ``(token,)``. Its sentence goes if one of its tokens does not.
 
         Raises:
-            InputError: a tag with blanks, or one that the encoding of the file cannot write.
+            InputError: a tag with blanks, or one that the encoding of the file cannot write, or a target whose name asks for
+                a .zip.
         """
         lines, at = list(self.lines), 0
         removed = np.zeros(len(tags), dtype=bool)
@@ -88,7 +90,7 @@ class ConllFile:
         except UnicodeEncodeError as error:
             raise InputError(f"a new tag cannot be written in {self.encoding} ({error.object[error.start]!r})") from None
         with atomic_write(target) as temporary:
-            temporary.write_bytes(content)
+            temporary.write_bytes(compress(content, target))
         return removed
 
     def _lines_of(self, sentence: list[_Token]) -> range:
@@ -113,7 +115,7 @@ class ConllFile:
 
 def is_conll(place: Path, tag_column: str | None) -> bool:
     """Return whether a file is read as CoNLL: by its name, or because the column of its tags is named."""
-    return place.is_file() and (tag_column is not None or place.suffix.lower() in SUFFIXES)
+    return place.is_file() and (tag_column is not None or Path(decompressed_name(place)).suffix.lower() in SUFFIXES)
 
 
 def read_conll(place: Path, tag_column: str | None = None, encoding: str | None = None) -> ConllFile:
@@ -125,9 +127,9 @@ def read_conll(place: Path, tag_column: str | None = None, encoding: str | None 
         encoding: None: UTF-8.
 
     Raises:
-        InputError: lines without the column, or text that cannot be decoded.
+        InputError: lines without the column, or text that cannot be decompressed or decoded.
     """
-    content = place.read_bytes()
+    content = b"".join(decompress(place))
     codec = encoding or ("utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "utf-8")
     try:
         text = content.decode(codec)

@@ -73,6 +73,15 @@ def find_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
     return "IOB1" if begun_by_i > begun_by_b else "BIO"
 
 
+def begins_span(tag: str) -> bool:
+    """Return whether a tag begins a span whatever stands before it.
+
+    >>> begins_span("B-PER"), begins_span("I-PER"), begins_span("O")
+    (True, False, False)
+    """
+    return split_tag(tag).prefix in _BEGIN
+
+
 def is_continued(before: str, tag: str) -> bool:
     """Return whether a tag continues the span of the tag before it.
 

@@ -1,10 +1,13 @@
 """CoNLL files: what is read of each dialect, and that nothing but tags changes when a file is written again."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
 import hardsight as hs
-from hardsight.data.tokens.conll import read_conll
+from hardsight.data.tokens.conll import is_conll, read_conll
+from hardsight.io.compression import decompress
 
 CONLL_2003 = (
     "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n# SYM O O\n\n# a comment\nPeter NNP B-NP B-PER\n"
@@ -130,3 +133,27 @@ def test_other_faults_of_files(tmp_path) -> None:
 def test_comments_may_have_as_many_cells_as_tokens(tmp_path, content, words) -> None:
     file = read(tmp_path, content)
     assert [token.word for sentence in file.tokens for token in sentence] == words
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_compressed_files_are_read_and_written(tmp_path, suffix) -> None:
+    file = read(tmp_path, CONLL_2003)
+    path = tmp_path / f"train.conll{suffix}"
+    tokens = file.to_tokens()
+    file.write(path, tokens.tags, np.ones(len(tokens), dtype=bool))
+    assert b"".join(decompress(path)) == CONLL_2003.encode()
+    assert path.read_bytes() != CONLL_2003.encode()
+    assert is_conll(path, None)
+    assert hs.read(path).parts.text.tolist() == tokens.words.tolist()
+
+
+def test_a_zip_is_read_and_not_written(tmp_path) -> None:
+    path = tmp_path / "train.conll.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train.conll", CONLL_2003)
+    file = read_conll(path)
+    assert is_conll(path, None)
+    tokens = file.to_tokens()
+    with pytest.raises(hs.InputError, match=r"a .zip is read, but not written: choose a name that ends in .gz"):
+        file.write(tmp_path / "new.zip", tokens.tags, np.ones(len(tokens), dtype=bool))
+    assert not (tmp_path / "new.zip").exists()
