@@ -5,7 +5,8 @@ Training that weights a sample $(x, y)$ by $w$ learns, where the model is flexib
 $$p_w(c \mid x) \propto p(c \mid x)\; \mathbb{E}[w \mid x, y = c],$$
 
 which minimises the weighted log-loss. $p$ is the held-out consensus; the mean weight of a label $c$ at $x$ is that of
-the samples labelled $c$ whose log-odds of $c$ are nearest (a quarter of the class, at least five). So weights of
+the samples labelled $c$ whose log-probabilities of all classes are nearest (a quarter of the class, at least five). So
+weights of
 whole classes shift the prior, weights against wrong labels remove these from $p$, and weights in favour of wrong labels
 add them, until they win.
 
@@ -25,14 +26,20 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, ndtr
+from sklearn.neighbors import NearestNeighbors
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.explanation.groups import Group, list_groups
+from hardsight.resampling.spacing import evenly_spaced
 
 # Changes of balanced accuracy below this are called little.
 LITTLE = 0.005
 _NEIGHBOUR_DIVISOR, _MIN_NEIGHBOURS = 4, 5
+# Samples among which neighbours are searched: so many, divided by the classes, and at least so many per class.
+_MAX_REFERENCES, _MIN_REFERENCES = 4000, 20
+# Smaller probabilities are alike.
+_MIN_LOG_PROB = float(np.log(1e-6))
 # Smallest mean weight of a label: labels of zero weight keep a trace in any model.
 _MIN_MEAN_WEIGHT = 1e-3
 _FACTOR_RANGE = 0.1, 20.0
@@ -89,19 +96,22 @@ def forecast(d: Difficulty, weights: np.ndarray) -> Forecast:
 
 
 def mean_weights(d: Difficulty, weights: np.ndarray) -> np.ndarray:
-    """Return the mean weight of each label near each sample, ``(sample, class)``; 1 for classes without samples."""
+    """Return the mean weight of each label near each sample, ``(sample, class)``; 1 for classes without samples.
+
+    Near in all log-probabilities: samples with the same log-odds of a wrong label differ by how likely their true one is.
+    """
     assert d.consensus is not None
-    means = np.ones_like(d.consensus)
+    log_prob = np.maximum(d.consensus, _MIN_LOG_PROB)
+    most = max(_MAX_REFERENCES // log_prob.shape[1], _MIN_REFERENCES)
+    means = np.ones_like(log_prob)
     for code in np.unique(d.labels):
-        in_class = d.labels == code
-        log_prob = np.minimum(d.consensus[:, code], -1e-9)
-        odds = log_prob - np.log(-np.expm1(log_prob))
-        order = np.argsort(odds[in_class], kind="stable")
-        size = int(in_class.sum())
-        window = min(max(size // _NEIGHBOUR_DIVISOR, _MIN_NEIGHBOURS), size)
-        sums = np.concatenate([[0.0], np.cumsum(weights[in_class][order])])
-        start = np.clip(np.searchsorted(odds[in_class][order], odds) - window // 2, 0, size - window)
-        means[:, code] = (sums[start + window] - sums[start]) / window
+        rows = np.flatnonzero(d.labels == code)
+        by_probability = rows[np.argsort(log_prob[rows, code], kind="stable")]
+        references = by_probability[evenly_spaced(len(rows), most)]
+        size = min(max(len(references) // _NEIGHBOUR_DIVISOR, _MIN_NEIGHBOURS), len(references))
+        search = NearestNeighbors(n_neighbors=size, algorithm="brute").fit(log_prob[references])
+        nearest = search.kneighbors(log_prob, return_distance=False)
+        means[:, code] = weights[references][nearest].mean(1)
     return means
 
 
