@@ -8,9 +8,17 @@ label (:mod:`hardsight.attribution.label_noise`):
   the label is right (below zero for frequent classes);
 - noise $= \sum_c r(c)\,[\log \bar p^b(c) - \log \bar p^b(y)]_+ + (1 - r(y)) I_+$: what correcting the label would save, if
   it saves anything; the cost of a wrong label of a rare class is part of it;
-- the remainder, $R = E - V - \text{imbalance} - \text{noise}$, is divided: uncertainty $= V + sR$ and margin $= (1 - s) R$.
+- the remainder, $R = E - V - \text{imbalance} - \text{noise}$, is divided: uncertainty $= V + sR + (1 - s) D$ and margin
+  $= (1 - s)(R - D)$.
 
-$V$ is what infinitely many models would save; $s$ is the share of $R$ that is attributed to the sample being unlike the
+$V$ is what infinitely many models would save. They would still share their data: two models of a 5-fold split have three
+quarters of their samples in common, so most of the variance between independent data sets does not show in $V$. If models
+leave out the share $f$ of the data, the delete-d jackknife multiplies by $(1 - f) / f$ (Shao and Wu 1989, *A general theory
+for jackknife variance estimation*), so $W = (1/f - 2)_+ V$ is missing, and lies in $R$. What is attributed is
+$D = R_+ W / (R_+ + W)$: the smaller of both, nearly, and never more than there is. The part of $V$ that comes from random
+starts alone does not shrink with data, so $W$ is an upper estimate for networks.
+
+$s$ is the share of $R$ that is attributed to the sample being unlike the
 others, where the consensus itself cannot be relied on. It grows with the strangeness of the sample
 (:mod:`hardsight.attribution.strangeness`): its features, and $\log \frac{V}{H + 0.05} + 2 \log t$, the variance relative to
 the entropy $H$ of the consensus (a sample between two classes has high entropy and low variance, a strange one the
@@ -78,6 +86,7 @@ def ledger(
     oddity: Oddity | None = None,
     prior: Float64[Tensor, " class"] | None = None,
     label_posterior: LabelPosterior | None = None,
+    left_out: float = 1.0,
 ) -> Ledger:
     """Attribute the log-loss error of every sample to its four causes.
 
@@ -90,6 +99,7 @@ def ledger(
         oddity: how unlike the others the features are; None if there are none.
         prior: class shares that the ensemble was trained on, with sample weights counted; default: those of the labels.
         label_posterior: posterior of the true labels; default: fitted to these predictions.
+        left_out: share of the data that a model leaves out, within (0, 1]; 1: unknown, so nothing is added to the variance.
     """
     if label_posterior is None:
         label_posterior = fit_label_posterior(consensus, label, neighbours, prior)
@@ -103,8 +113,10 @@ def ledger(
     deviations = strangeness(oddity, predicted.numpy(), [index.numpy()])
     assert deviations is not None
     strange, share = p_strange(deviations), torch.from_numpy(strange_share(deviations))
-    uncertainty = parts.variance + share * rest
-    terms = torch.stack([of_label.noise, of_label.imbalance, (1 - share) * rest, uncertainty], 1)
+    lack_of_data = (1 - share) * _lack_of_data(rest, parts.variance, left_out)
+    margin = (1 - share) * rest - lack_of_data
+    uncertainty = parts.variance + share * rest + lack_of_data
+    terms = torch.stack([of_label.noise, of_label.imbalance, margin, uncertainty], 1)
     wrong = of_label.p_wrong > 0.5
     largest = torch.where(wrong, 0, terms[:, 1:].argmax(1) + 1)
     cause = torch.where((parts.error > HARD_ERROR) | wrong, largest, CAUSES.index(NO_CAUSE))
@@ -164,6 +176,15 @@ def _label_terms(
         result.p_suggested[rows], result.suggested[rows] = probability.max(1)
         result.entropy[rows] = torch.special.entr(log_prob.exp()).sum(1)
     return result
+
+
+def _lack_of_data(
+    rest: Float64[Tensor, " sample"], variance: Float64[Tensor, " sample"], left_out: float
+) -> Float64[Tensor, " sample"]:
+    """Return the part of the rest that the variance between independent data sets explains, D above."""
+    unseen = max(1 / left_out - 2, 0) * variance.clamp(min=0)
+    remainder = rest.clamp(min=0)
+    return remainder * unseen / (remainder + unseen).clamp(min=1e-300)
 
 
 def disagreement_index(

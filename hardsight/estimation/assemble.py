@@ -125,6 +125,7 @@ def assemble(
                 oddity=labels.oddity,
                 prior=labels.prior,
                 label_posterior=labels.posterior,
+                left_out=float(held_out.count.double().mean()) / run.n_models,
             )
         run = _add_trust(_add_label_model(run, account, held_out.labels), account, consensus, held_out, labels.posterior)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}

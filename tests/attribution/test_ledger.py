@@ -14,11 +14,11 @@ from hardsight.attribution.strangeness import strange_share, strangeness
 from hardsight.measures import bias_variance as decompose
 
 
-def ensemble_ledger(log_probs, label, neighbours=None):
+def ensemble_ledger(log_probs, label, neighbours=None, left_out=1.0):
     """Parts and ledger of an ensemble ``(view, sample, class)``."""
     views, samples, _ = log_probs.shape
     parts = decompose.log_loss(log_probs.mean(0), label, torch.full((samples,), views))
-    return parts, ledger(parts, log_probs.mean(0).log_softmax(1), label, neighbours)
+    return parts, ledger(parts, log_probs.mean(0).log_softmax(1), label, neighbours, left_out=left_out)
 
 
 @pytest.mark.slow
@@ -92,6 +92,48 @@ def test_terms_against_their_definitions(with_neighbours):
     np.testing.assert_allclose(result.p_wrong, 1 - posterior[at_label], rtol=0, atol=1e-9)
     np.testing.assert_array_equal(result.suggested, posterior.argmax(1))
     np.testing.assert_allclose(result.p_suggested, posterior.max(1), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("left_out", [1.0, 0.6, 0.5, 0.2, 0.1])
+def test_lack_of_data_moves_from_margin_to_uncertainty(left_out):
+    log_probs, label = random_ensemble(7)
+    parts, without = ensemble_ledger(log_probs, label)
+    _, result = ensemble_ledger(log_probs, label, left_out=left_out)
+    torch.testing.assert_close(result.terms[:, :2], without.terms[:, :2])
+    torch.testing.assert_close(result.terms.sum(1), parts.error)
+    rest = without.terms[:, 2:].sum(1) - parts.variance
+    typical_share = without.terms[:, 2] / rest
+    unseen = max(1 / left_out - 2, 0) * parts.variance
+    for i in range(len(label)):
+        both = [rest[i].item(), unseen[i].item()]
+        moved = 1 / (1 / both[0] + 1 / both[1]) if min(both) > 0 else 0.0
+        expected = typical_share[i].item() * moved
+        assert (result.terms[i, 3] - without.terms[i, 3]).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_uncertainty_is_the_variance_between_independent_data_sets():
+    # The log-odds of a sample are the mean of 200 numbers. Models leave out a fifth of one data set each; the reference
+    # draws a new data set for every model.
+    rng = np.random.default_rng(0)
+    label = torch.zeros(300, dtype=torch.int64)
+    data = rng.normal(1.5, 6, size=(300, 200))
+    shuffled = rng.permuted(np.broadcast_to(data, (40, 300, 200)), axis=2)
+    of_one_set = two_classes(-shuffled[..., :160].mean(2))
+    of_independent_sets = two_classes(-rng.normal(1.5, 6, size=(40, 300, 200)).mean(2))
+    parts, without = ensemble_ledger(of_one_set, label)
+    _, result = ensemble_ledger(of_one_set, label, left_out=0.2)
+    expected, _ = ensemble_ledger(of_independent_sets, label)
+    ordinary = without.terms[:, 3] < 0.05
+    assert ordinary.sum() > 30
+    assert parts.variance[ordinary].mean() < 0.3 * expected.variance[ordinary].mean()
+    estimate = (parts.variance + result.terms[:, 3] - without.terms[:, 3])[ordinary].mean().item()
+    # Between them by the part that the rest cannot cover.
+    assert 0.6 * expected.variance[ordinary].mean() < estimate < 1.1 * expected.variance[ordinary].mean()
+
+
+def two_classes(log_odds):
+    """Log-probabilities ``(view, sample, 2)`` from the log-odds of the first class ``(view, sample)``."""
+    return torch.from_numpy(np.stack([log_odds, np.zeros_like(log_odds)], -1)).log_softmax(-1)
 
 
 def lower_median(values):
