@@ -99,6 +99,7 @@ def assemble(
     copy_set: np.ndarray | None = None,
     attribute: bool = True,
     labelled_parts: Parts | None = None,
+    left_out: float | None = None,
 ) -> Difficulty:
     """Build the result of a run.
 
@@ -109,6 +110,7 @@ def assemble(
         copy_set: set of copies of each sample, ``(sample,)``, -1 for none; None if there are no copies.
         attribute: attribute the errors to their causes, where that is possible.
         labelled_parts: which sample each row belongs to, if rows are parts of samples and ``samples`` does not say so.
+        left_out: share of the data that a model leaves out; None: the share of the models that did not see a sample.
     """
     parts = held_out.decompose(loss)
     consensus = None if classes is None else held_out.consensus
@@ -125,7 +127,7 @@ def assemble(
                 oddity=labels.oddity,
                 prior=labels.prior,
                 label_posterior=labels.posterior,
-                left_out=float(held_out.count.double().mean()) / run.n_models,
+                left_out=left_out or float(held_out.count.double().mean()) / run.n_models,
             )
         run = _add_trust(_add_label_model(run, account, held_out.labels), account, consensus, held_out, labels.posterior)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}

@@ -28,6 +28,7 @@ from hardsight.learners.base import as_tensor
 from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
+from hardsight.validation import check_int
 
 _SHAPE = "(view, sample, class), or (view, sample) in regression"
 _SEED = 0
@@ -40,6 +41,7 @@ def measure_predictions(
     *,
     outputs: str = "auto",
     held_out: Any = None,
+    folds: int | None = None,
     loss: str | None = None,
     ids: Any = None,
     classes: Any = None,
@@ -64,6 +66,9 @@ def measure_predictions(
             :func:`hardsight.estimation.class_predictions.read_class_predictions`.
         held_out: ``(view, sample)`` bool, True if the view's model had not seen the sample; None: everywhere. Predictions
             with False are never read.
+        folds: number of folds of the cross-validation in which a view was predicted, at least 2. Uncertainty then includes
+            what models share for want of data (:mod:`hardsight.attribution.ledger`). None: as far as ``held_out`` shows how
+            much of the data each model left out.
         loss: as in :func:`measure`.
         ids: ``(sample,)``, unique; positions by default.
         classes: the labels that the columns of predictions stand for, in their order; by default the columns' names
@@ -125,6 +130,8 @@ def measure_predictions(
             )
         views, more = read_class_predictions(views, rows, names, outputs)
         notices = [*notices, *more]
+    if folds is not None:
+        check_int("folds", folds, 2)
     measured_loss = choose_loss(loss, regression=class_names is None)
     moments = HeldOut.from_views(
         torch.from_numpy(labels),
@@ -152,7 +159,16 @@ def measure_predictions(
     with limit_threads(views[0].numel()):
         if witnesses:
             info, run = _add_witnesses(info, run, moments, measured_loss, witnesses)
-        return assemble(moments, run, names, class_names, loss=measured_loss, labels=info, labelled_parts=labelled_parts)
+        return assemble(
+            moments,
+            run,
+            names,
+            class_names,
+            loss=measured_loss,
+            labels=info,
+            labelled_parts=labelled_parts,
+            left_out=None if folds is None else 1 / folds,
+        )
 
 
 def _add_witnesses(

@@ -103,7 +103,7 @@ def mean_weights(d: Difficulty, weights: np.ndarray) -> np.ndarray:
     assert d.consensus is not None
     log_prob = np.maximum(d.consensus, _MIN_LOG_PROB)
     most = max(_MAX_REFERENCES // log_prob.shape[1], _MIN_REFERENCES)
-    means = np.ones_like(log_prob)
+    means: np.ndarray = np.ones_like(log_prob)
     for code in np.unique(d.labels):
         rows = np.flatnonzero(d.labels == code)
         by_probability = rows[np.argsort(log_prob[rows, code], kind="stable")]

@@ -101,7 +101,7 @@ def test_against_predictions_folded_by_hand():
     variance = -np.log(np.exp(log_probs.mean(0)).sum(1)) * 4 / 3
     np.testing.assert_allclose(d.variance, variance, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(d.predicted, log_probs.mean(0).argmax(1))
-    as_given = hs.measure_predictions(every, NAMES, features=d.samples.matrix)
+    as_given = hs.measure_predictions(every, NAMES, features=d.samples.matrix, folds=3)
     pd.testing.assert_frame_equal(as_given.table, d.table)
     assert len(spy.seen) == 12
 
