@@ -1,5 +1,6 @@
 """Several labels per sample: which of all labels each sample has, from zeros and ones, lists, or texts such as "dog;cat"."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -165,6 +166,7 @@ def read_delimited(y: Any, name: str, separator: str, *, merge_spellings: bool =
         matrix.notices.append(
             f"{noun} an empty {name!r}, which is taken as none of the labels. Leave such rows out if nobody labelled them."
         )
+    matrix.notices.extend(notice_other_separator(matrix.names.tolist(), name, separator))
     return matrix
 
 
@@ -173,11 +175,37 @@ def notice_several(classes: Sequence[Any] | None, name: str) -> list[str]:
     if classes is None or not all(isinstance(each, str) for each in classes):
         return []
     for mark in _CERTAIN_MARKS:
-        labels = {label.strip() for each in classes for label in each.split(mark)} - {""}
-        if sum(mark in each for each in classes) > 1 and len(labels) < len(classes):
+        if _are_joined(classes, mark):
             notice = (
                 f"Some of the {len(classes):,} classes of {name!r} look like several labels with {mark!r} between them. If "
                 f"so, pass label_separator={mark!r} (--label-separator)."
+            )
+            return [notice]
+    return []
+
+
+def _are_joined(classes: Sequence[str], mark: str) -> bool:
+    """Return whether classes look like labels with a mark between them: the same labels occur in several classes.
+
+    Labels that stand alone as well, or half of which occur twice, do; "Albany, NY" and "Buffalo, NY" do not.
+    """
+    split = [{label.strip() for label in each.split(mark)} - {""} for each in classes]
+    counts = Counter(label for labels in split for label in labels)
+    joined = [labels for labels in split if len(labels) > 1]
+    alone = {label for labels in split if len(labels) == 1 for label in labels}
+    again = sum(count > 1 for count in counts.values())
+    in_joined = sum(any(label in labels for labels in joined) for label in alone)
+    return len(joined) > 1 and (len(counts) < len(classes) or in_joined > 1 or 2 * again >= len(counts))
+
+
+def notice_other_separator(names: Sequence[Any], name: str, separator: str) -> list[str]:
+    """Return a notice if most labels that a separator left hold another usual one, such as "a|b" after a split at ";"."""
+    for mark in _CERTAIN_MARKS:
+        holding = [each for each in names if isinstance(each, str) and mark in each]
+        if mark != separator and 2 * len(holding) > len(names):
+            notice = (
+                f"{len(holding):,} of {len(names):,} labels of {name!r} hold {mark!r}, such as {holding[0][:40]!r}: if it "
+                f"stands between labels, pass label_separator={mark!r} (--label-separator) in place of {separator!r}."
             )
             return [notice]
     return []

@@ -96,6 +96,21 @@ def test_constant_labels_are_left_out():
     assert samples.notices == ("Labels that all samples have, or none, are left out: 3, 4.",)
 
 
+@pytest.mark.parametrize(
+    ("texts", "separator", "mark"),
+    [
+        (["a|b", "b|c", "a;d", "d"], ";", None),
+        (["a|b", "b|c", "a|c;d", "a|d"], ";", "|"),
+        (["a;b,c", "b;c", "c;a", "b;a"], ",", ";"),
+        (["a;b", "b;c", "a"], ";", None),
+    ],
+)
+def test_a_separator_that_leaves_joined_labels_has_a_notice(texts, separator, mark):
+    samples = Samples.of(np.arange(len(texts))[:, None] * 1.0, texts, label_separator=separator)
+    notices = [notice for notice in samples.notices if "in place of" in notice]
+    assert [f"label_separator={mark!r}" in notice for notice in notices] == ([] if mark is None else [True])
+
+
 def test_doubtful_lists_have_a_notice():
     samples = Samples.of(X, [["a", "a"], ["A"], ["b"], [], None])
     text = " ".join(samples.notices)
@@ -169,6 +184,11 @@ def test_messages_name_each_fault_once(tmp_path):
         (["Paris, France", "Lyon, France", "Rome, Italy", "x", "y", "x"], None),
         (["[0, 1)", "[1, 2)", "[2, 3)", "[0, 1)", "[1, 2)", "[2, 3)"], None),
         (["a", "b", "a;b", "a", "b", "a"], None),
+        (["a;b", "a", "b;c", "a;b", "a", "b;c"], ";"),
+        (["a|b", "b|c", "a", "a|b", "b|c", "a"], "|"),
+        (["x; y", "y; z", "z; x", "x; y", "y; z", "z; x"], ";"),
+        (["Albany, NY", "Buffalo, NY", "Boston, MA", "Albany, NY", "Buffalo, NY", "Boston, MA"], None),
+        (["Smith, John", "Smith, Anna", "Doe, Jane", "Smith, John", "Smith, Anna", "Doe, Jane"], None),
     ],
 )
 def test_classes_that_look_like_several_labels_are_a_notice(label, mark):
