@@ -177,7 +177,7 @@ def compare(labelled: Labelled, rate: float, seed: int) -> pd.DataFrame:
             "calibration": calibration_error(score[known].clip(0, 1), wrong),
         },
         "hardsight": {
-            "AP": average_precision_score(wrong, d.p_wrong),
+            "AP": average_precision_score(wrong, -d.doubt_rank),
             "F1": f1_score(wrong, d.p_wrong > 0.5),
             "calibration": calibration_error(d.p_wrong, wrong),
         },

@@ -78,7 +78,9 @@ def study(better: np.ndarray, worse: np.ndarray, rate: float, rng: np.random.Gen
         "cleanlab": 1 - _cleanlab_scores(probability, rng),
         "hardsight": d.p_wrong,
     }
-    scores = {f"AP {name}": average_precision_score(flipped, values) for name, values in methods.items()}
+    # In the order that users get: by P(flipped), and by error where that says nothing.
+    ranked = {**methods, "hardsight": -d.doubt_rank}
+    scores = {f"AP {name}": average_precision_score(flipped, values) for name, values in ranked.items()}
     scores |= {f"error {name}": calibration_error(values, flipped) for name, values in methods.items()}
     return scores | {"mean": float(d.p_wrong.mean()), "right": float(((d.predicted == 0) != flipped).mean())}
 

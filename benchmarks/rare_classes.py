@@ -106,8 +106,8 @@ def measure_world(world: World) -> dict[str, Any]:
         "change": float(np.abs(d.p_wrong[common] - without.p_wrong).mean()),
         "mean_with": float(d.p_wrong[common].mean()),
         "mean_without": float(without.p_wrong.mean()),
-        "precision_with": float(average_precision_score(wrong, d.p_wrong[common])),
-        "precision_without": float(average_precision_score(wrong, without.p_wrong)),
+        "precision_with": float(average_precision_score(wrong, -d.doubt_rank[common])),
+        "precision_without": float(average_precision_score(wrong, -without.doubt_rank)),
         "learner_without": without.run.learner,
     }
     return row

@@ -57,7 +57,9 @@ def measure_difficulty(learner: str, features: pd.DataFrame, labels: np.ndarray,
     # A label that cannot be judged has no probability; it is not flagged, and ranks last.
     p_wrong = np.nan_to_num(result.p_wrong, nan=0.0)
     suggested = np.array(result.classes, dtype=object)[result.suggested].astype(str)
-    return Findings(p_wrong, p_wrong > THRESHOLD, suggested, p_wrong, result.run.learner, int(result.n_views.min()))
+    # As users get them: by P(wrong), and by error where that says nothing.
+    score = -result.doubt_rank.astype(float)
+    return Findings(score, p_wrong > THRESHOLD, suggested, p_wrong, result.run.learner, int(result.n_views.min()))
 
 
 def run_cleanlab(make: Callable[[int], Any], features: pd.DataFrame, labels: np.ndarray, seed: int) -> Findings:

@@ -303,6 +303,36 @@ class Difficulty:
         """Row positions from the hardest to the easiest sample, ``(sample,)`` int64. Ties keep the order given."""
         return np.argsort(-self.error, kind="stable")
 
+    @cached_property
+    def ranking_by_doubt(self) -> np.ndarray:
+        """Row positions from the likeliest wrong label to the least likely, ``(sample,)`` int64.
+
+        By P(label wrong), or P(outlier) in regression, and by error where that says nothing: among labels of which none is
+        doubted, and among those that are surely wrong. Without either, it is :attr:`ranking`.
+        """
+        doubt = self.p_outlier if self.p_wrong is None else self.p_wrong
+        if doubt is None:
+            return self.ranking
+        # Digits beyond single precision mean nothing, and would put the error aside among the surest labels.
+        doubt = np.nan_to_num(doubt, nan=-1.0).astype(np.float32)
+        order: np.ndarray = self.ranking[np.argsort(-doubt[self.ranking], kind="stable")]
+        return order
+
+    @cached_property
+    def doubt_rank(self) -> np.ndarray:
+        """Place of each sample in :attr:`ranking_by_doubt`, 0 for the likeliest wrong label, ``(sample,)`` int64."""
+        place = np.empty(len(self), dtype=np.int64)
+        place[self.ranking_by_doubt] = np.arange(len(self))
+        return place
+
+    def likeliest_wrong(self, n: int = 10) -> pd.DataFrame:
+        """Return the ``n`` samples whose labels are likeliest wrong, in the order of :attr:`ranking_by_doubt`.
+
+        Raises:
+            InputError: ``n`` is not an integer, or negative.
+        """
+        return self.table.iloc[self.ranking_by_doubt[: check_int("n", n, 0)]]
+
     def reasons(self, ids: Any = None, samples: "Samples | None" = None) -> pd.Series:
         """Return one sentence per sample on why it is hard: what its label is, and what models and neighbours say.
 

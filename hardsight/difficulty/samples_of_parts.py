@@ -90,7 +90,7 @@ def add_up_parts(d: "Difficulty") -> pd.DataFrame:
     the error per part. Parts of a sample are predicted by the same models, so that ``error_se`` is not the root of the
     summed squares. With P(label wrong) also ``n_wrong``, the expected number of wrong labels; ``p_any_wrong``, the
     probability that at least one is wrong if parts are independent of each other; and ``worst``, the name of the part whose
-    label is likeliest wrong.
+    label is likeliest wrong, of equally likely ones the one with the largest error.
 
     Raises:
         InputError: the rows of the result are whole samples.
@@ -116,7 +116,7 @@ def add_up_parts(d: "Difficulty") -> pd.DataFrame:
         # Logarithms, as a product over many parts would lose its digits.
         log_all_right = add(np.log1p(-np.minimum(d.p_wrong, np.nextafter(1, 0))))
         columns |= {"n_wrong": add(d.p_wrong), "p_any_wrong": -np.expm1(log_all_right)}
-        columns["worst"] = d.part[_first_of_each(code, -d.p_wrong, n)]
+        columns["worst"] = d.part[_first_of_each(code, d.doubt_rank, n)]
     table = pd.DataFrame(columns, index=pd.Index(names, name="sample"))
     return table.iloc[np.argsort(-table["error"].to_numpy(), kind="stable")]
 

@@ -49,23 +49,12 @@ def write_ranked_csv(d: "Difficulty", path: str | Path, write_reasons: Callable[
     """
     if as_path(path).suffix.lower() != ".csv":
         raise InputError(f"path must end in .csv. Got {str(path)!r}: rename it, or call d.save for a parquet file")
-    reasons = [text.replace("\u00a0", " ") for text in write_reasons(rank(d)[:REASONS])]
+    reasons = [text.replace("\u00a0", " ") for text in write_reasons(d.ranking_by_doubt[:REASONS])]
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
         if not _is_ascii(d, reasons):
             # Without this mark, some spreadsheets read other letters than were written.
             file.write("\ufeff")
         file.writelines(_format_blocks(d, reasons))
-
-
-def rank(d: "Difficulty") -> np.ndarray:
-    """Return row positions by P(label wrong), or P(outlier) in regression, then by error; ties keep the order given."""
-    doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
-    if doubt is None:
-        return d.ranking
-    # Digits beyond single precision mean nothing, and would put the error aside among the surest labels.
-    doubt = np.nan_to_num(doubt, nan=-1.0).astype(np.float32)
-    order: np.ndarray = d.ranking[np.argsort(-doubt[d.ranking], kind="stable")]
-    return order
 
 
 def _format_blocks(d: "Difficulty", reasons: list[str]) -> Iterator[str]:
@@ -75,7 +64,7 @@ def _format_blocks(d: "Difficulty", reasons: list[str]) -> Iterator[str]:
         table["text"] = words
     table = table[[name for name in COLUMNS if name in table]]
     yield format_csv(("id", *table, "reason"), ())
-    order = rank(d)
+    order = d.ranking_by_doubt
     for start in range(0, len(order), _BLOCK):
         block = table.iloc[order[start : start + _BLOCK]]
         columns = [

@@ -8,7 +8,6 @@ import pandas as pd
 
 from hardsight.data.from_label_sets import KIND, NO, YES
 from hardsight.difficulty.result import Difficulty
-from hardsight.difficulty.spreadsheet import rank
 from hardsight.errors import InputError
 from hardsight.io.json_values import to_json
 
@@ -57,7 +56,7 @@ class TaskResults(NamedTuple):
         suggested = [None] * n if d.suggested is None else list(map(to_json, d.label_names(d.suggested).tolist()))
         p_suggested = np.full(n, np.nan) if d.p_suggested is None else d.p_suggested
         doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
-        return cls(d.ids.tolist(), given, suggested, p_suggested, doubt, d.error, np.arange(n), rank(d))
+        return cls(d.ids.tolist(), given, suggested, p_suggested, doubt, d.error, np.arange(n), d.ranking_by_doubt)
 
     @classmethod
     def _of_label_sets(cls, d: Difficulty) -> "TaskResults":
@@ -72,7 +71,7 @@ class TaskResults(NamedTuple):
             then = np.where(changed, d.label_names(d.suggested) == YES, has)
             p_then = np.where(changed, d.p_suggested, 1 - d.p_wrong)
             doubt = pd.Series(d.p_wrong).groupby(code).max().to_numpy()
-        worst = np.lexsort((-d.error, -d.error if d.p_wrong is None else -d.p_wrong, code))
+        worst = d.ranking_by_doubt[np.argsort(code[d.ranking_by_doubt], kind="stable")]
         first = worst[np.searchsorted(code[worst], np.arange(len(names)))]
         error = np.bincount(code, weights=d.error, minlength=len(names))
         order = np.lexsort((-error, -error if doubt is None else -doubt))

@@ -91,8 +91,7 @@ class PartsView:
         if "n_wrong" in table:
             table = table.sort_values("n_wrong", ascending=False, kind="stable")
         at = pd.Index(self.sample_names).get_indexer(table.index[:most])
-        doubt = self.d.error if self._doubt is None else self._doubt
-        shown = [self.around(int(rows[np.argmax(doubt[rows])])) for rows in map(self._rows_of, at)]
+        shown = [self.around(int(rows[np.argmin(self.d.doubt_rank[rows])])) for rows in map(self._rows_of, at)]
         return [
             ListedSample(
                 each.name,

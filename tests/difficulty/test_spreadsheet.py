@@ -70,7 +70,7 @@ def test_no_cell_is_a_formula_and_every_text_comes_back(tmp_path):
         assert not cell.startswith(("=", "+", "@", "\t", "\r", "＝"))
         assert not cell.startswith("-") or cell[1:].replace(".", "", 1).isdigit()
     read = parse_csv(path.read_text(encoding="utf-8-sig"), "x", ["id", "label"], 2, "fix")
-    order = spreadsheet.rank(d)
+    order = d.ranking_by_doubt
     assert [cells[0] for cells in read] == ids[order].tolist()
     assert [cells[1] for cells in read] == d.label_names(d.labels)[order].tolist()
 

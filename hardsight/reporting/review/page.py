@@ -16,7 +16,6 @@ from hardsight.difficulty.actions import is_relabelling_advised
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.samples_of_parts import class_codes
-from hardsight.difficulty.spreadsheet import rank
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
 from hardsight.reporting.embedding_map import pack_projections, project
@@ -138,7 +137,7 @@ def _pack_contents(d: Difficulty, samples: Samples, columns: PackedArrays) -> tu
 def _top_rows(d: Difficulty) -> np.ndarray:
     """Return all row positions, those first that come early by P(label wrong) or by error: what people open first."""
     places = np.empty((2, len(d)), dtype=np.int64)
-    for place, order in zip(places, (rank(d), d.ranking), strict=True):
+    for place, order in zip(places, (d.ranking_by_doubt, d.ranking), strict=True):
         place[order] = np.arange(len(d))
     top: np.ndarray = np.lexsort((places[0], places.min(0)))
     return top
