@@ -98,7 +98,8 @@ def _describe_coverage(rows: pd.DataFrame) -> str:
         "every flagged label is replaced by the suggestion. Calibration is the error of P(wrong) over ten bins of equally "
         "many samples (fewer if a bin would hold less than 50), and over ten bins of equal width. Precision and recall are "
         "those of all seeds together. Runs from 30 November 2026 on rank labels of equal P(wrong) by their error, as users "
-        "get them; earlier ones ranked them arbitrarily, which matters where no label is doubted. Ranks are by average precision among all methods. Seconds are of CPU in one thread. "
+        "get them; earlier ones ranked them arbitrarily, which matters where no label is doubted. Ranks are by average "
+        "precision among all methods. Seconds are of CPU in one thread. "
         "Every second table, in the order of `real_tables.py`, is for choosing defaults; the others only report."
     )
 

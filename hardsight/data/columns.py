@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.conversion import object_array, plain_values, to_numpy, to_pandas, to_series
+from hardsight.data.finite import check_finite
 from hardsight.data.samples import Kind
 from hardsight.data.sparse import count_rows
 from hardsight.data.spellings import check_spellings, describe_similar_ids
@@ -335,10 +336,7 @@ def check_embedding(embedding: Any, n: int) -> np.ndarray:
         raise InputError(f"embedding must be a name or an array of numbers (sample, feature). Got {got}")
     if len(array) != n:
         raise InputError(f"embedding must have one row per sample: {n} samples, {len(array)} rows")
-    invalid = ~(np.abs(array) <= np.finfo(np.float32).max)
-    if invalid.any():
-        row, column = (int(axis) for axis in np.argwhere(invalid)[0])
-        raise InputError(f"embedding must be finite. Got {array[row, column].item()} at [{row}, {column}]: fix the values")
+    check_finite("embedding", array, allow_missing=False)
     return np.ascontiguousarray(array, dtype=np.float32)
 
 

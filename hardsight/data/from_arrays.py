@@ -8,9 +8,10 @@ import pandas as pd
 
 from hardsight.data.columns import Arguments, RawSamples
 from hardsight.data.conversion import is_tensor, object_array, to_numpy
+from hardsight.data.finite import check_finite
 from hardsight.data.frames import unique_names
 from hardsight.data.from_datasets import stack_elements
-from hardsight.data.samples import Kind, row_slices
+from hardsight.data.samples import Kind
 from hardsight.data.sparse import is_sparse, is_sparse_tensor, to_csr
 from hardsight.errors import InputError
 from hardsight.validation import join_names
@@ -143,28 +144,5 @@ def check_numbers(X: np.ndarray, *, channels_first: bool, notices: list[str]) ->
         raise InputError(f"X must have at least one feature. Got shape {X.shape}")
     if kind == "image" and X.dtype == np.uint8:
         return np.ascontiguousarray(X), kind
-    _check_finite(X)
+    check_finite("X", X, allow_missing=X.ndim == 2 and X.dtype.kind == "f")
     return np.ascontiguousarray(X, dtype=np.result_type(X.dtype, np.float32)), kind
-
-
-def _check_finite(X: np.ndarray) -> None:
-    """Refuse numbers that float32 cannot hold, and columns without values. In blocks: the array may be a mapped file."""
-    allow_missing = X.ndim == 2 and X.dtype.kind == "f"
-    count, first, has_values = 0, (0,), np.zeros(X.shape[1], dtype=bool)
-    for rows in row_slices(len(X), X[:1].nbytes):
-        block = X[rows]
-        invalid = np.isinf(block) if allow_missing else ~np.isfinite(block)
-        invalid |= np.abs(block) > np.finfo(np.float32).max
-        if invalid.any() and not count:
-            start, *rest = (int(axis) for axis in np.argwhere(invalid)[0])
-            first = (rows.start + start, *rest)
-        count += int(invalid.sum())
-        if allow_missing:
-            has_values |= ~np.isnan(block).all(axis=0)
-    if count:
-        hint = "fix the values (NaN means missing)" if X.ndim == 2 else "fix the values"
-        raise InputError(
-            f"X must be finite in float32. Got {X[first].item()} at {list(first)} (and {count - 1} more): {hint}"
-        )
-    if allow_missing and len(X) and not has_values.all():
-        raise InputError(f"column {np.argmin(has_values)} of X has no value in any of {len(X)} rows: drop it")

@@ -13,6 +13,7 @@ import pandas as pd
 from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import check_column_name, check_ids, encode_groups, encode_values, to_column
 from hardsight.data.conversion import object_array, to_numpy, to_pandas
+from hardsight.data.finite import check_finite
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError
 from hardsight.validation import describe_rows
@@ -154,8 +155,8 @@ def _numbers(side: Any, role: str) -> np.ndarray:
         array = np.asarray(side, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{role} must be texts, or numbers of shape (pair, feature)") from None
-    if np.isinf(array).any():
-        raise InputError(f"{role} must be finite: fix the values")
+    # Features may be missing, as elsewhere; an encoder leaves none out.
+    check_finite(role, array, allow_missing=array.ndim == 2 and role != "embedding")
     return array
 
 

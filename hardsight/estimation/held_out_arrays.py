@@ -10,6 +10,7 @@ from torch import Tensor
 from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import check_ids
 from hardsight.data.conversion import to_numpy
+from hardsight.data.finite import check_finite
 from hardsight.data.labelled_parts import Parts
 from hardsight.errors import Faults, InputError, first_line
 
@@ -89,6 +90,7 @@ def read_feature_matrix(features: Any, n: int) -> np.ndarray:
     matrix = as_array("features", features, "(sample, feature)", np.float64)
     if matrix.ndim != 2 or len(matrix) != n:
         raise InputError(f"features must have shape ({n}, feature), one row per sample. Got {matrix.shape}")
+    check_finite("features", matrix, allow_missing=True)
     return matrix
 
 
