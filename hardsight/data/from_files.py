@@ -11,6 +11,8 @@ from hardsight.data.formats.table import Reader
 from hardsight.data.from_array_files import read_archive, read_array
 from hardsight.data.from_folders import read_folder
 from hardsight.data.from_tables import read_table
+from hardsight.data.labelling.files import find_span_project
+from hardsight.data.labelling.spans import SpanProject
 from hardsight.data.read_options import ReadOptions
 from hardsight.data.samples import Samples
 from hardsight.data.tokens.conll import is_conll, read_conll
@@ -132,6 +134,12 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
         faults.raise_all()
     if is_conll(place, options.tag_column):
         return _read_tokens(place, options, faults)
+    tasks: SpanProject | None = None
+    with faults.collect():
+        tasks = find_span_project(place, options.label, options.encoding)
+    faults.raise_all()
+    if tasks is not None:
+        return _read_spans(place, tasks, options)
     reader: Reader | None = None
     with faults.collect():
         reader = find_reader(place)
@@ -163,6 +171,15 @@ def _read_tokens(place: Path, options: ReadOptions, faults: Faults) -> Samples:
     faults.raise_all()
     tokens = read_conll(place, options.tag_column, options.encoding).to_tokens()
     return tokens.samples(options.embedding)
+
+
+def _read_spans(place: Path, tasks: SpanProject, options: ReadOptions) -> Samples:
+    """Return the words of the texts of a labelling tool as samples."""
+    others = {"drop": options.drop, "labels": options.labels, "label_separator": options.label_separator}
+    columns = {*options.columns, *(name for name, value in others.items() if value)} - {options.label}
+    if columns:
+        raise InputError(f"{place} holds spans of texts, whose words are measured: leave out {', '.join(sorted(columns))}")
+    return tasks.tokens().samples(options.embedding)
 
 
 def find_reader(place: Path) -> Reader | None:

@@ -13,14 +13,16 @@ import numpy as np
 import pandas as pd
 
 from hardsight import __version__
-from hardsight.data.labelling import argilla, doccano, fiftyone, label_studio
+from hardsight.data.labelling import argilla, doccano, doccano_spans, fiftyone, label_studio, label_studio_spans
 from hardsight.data.labelling.files import project_file
 from hardsight.data.labelling.files import read_project as read
 from hardsight.data.labelling.project import Advice, LabellingProject, NewTasks, is_image
+from hardsight.data.labelling.spans import SpanProject
 from hardsight.data.samples import Samples
 from hardsight.difficulty.decisions import RELABEL, UNSURE, match_decisions
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
+from hardsight.integrations import _span_tasks
 from hardsight.integrations._task_results import TaskResults, changed_labels
 from hardsight.io.atomic import as_path, atomic_write
 from hardsight.io.csv_cells import same_cell
@@ -29,13 +31,14 @@ from hardsight.reporting.formatting import format_count
 from hardsight.reporting.report.examples import align_samples
 from hardsight.validation import check_choice, check_int, join_examples
 
-__all__ = ["LabellingProject", "TaskDecisions", "decisions", "export", "export_new", "read"]
+__all__ = ["LabellingProject", "SpanProject", "TaskDecisions", "decisions", "export", "export_new", "read"]
 
 _MAX_NAMED = 3
 # Beyond it, writing sentences takes longer than all the rest.
 _MAX_REASONS = 20_000
 TOOLS = {"label-studio": label_studio, "doccano": doccano, "argilla": argilla}
 _WRITERS = {tool.NAME: tool for tool in TOOLS.values()}
+_SPAN_WRITERS = {label_studio.NAME: label_studio_spans, doccano.NAME: doccano_spans}
 
 
 class TaskDecisions(NamedTuple):
@@ -68,7 +71,7 @@ class TaskDecisions(NamedTuple):
 
 def export(
     d: Difficulty,
-    project: LabellingProject | str | Path,
+    project: LabellingProject | SpanProject | str | Path,
     path: str | Path,
     *,
     control: str | None = None,
@@ -79,7 +82,8 @@ def export(
 
     Label Studio: each task with a prediction (the suggested label, its probability as the score) and fields to sort by.
     doccano: each task with fields that it shows. argilla: each record with a suggestion. FiftyOne: a folder with all
-    samples, fields of the result, and a tag "hardsight" on those to look at.
+    samples, fields of the result, and a tag "hardsight" on those to look at. Tasks with spans of texts: those with a span
+    that is likely wrong or missed; of Label Studio, the prediction holds all spans that the text should have.
 
     Args:
         d: the result of measuring the tasks.
@@ -96,8 +100,12 @@ def export(
     Raises:
         InputError: tasks that were not measured, nothing to look at, or a path that cannot be written.
     """
-    source = None if isinstance(project, LabellingProject) else Path(project)
-    tasks = project if isinstance(project, LabellingProject) else read(project, control)
+    source = None if isinstance(project, LabellingProject | SpanProject) else Path(project)
+    tasks = read(project, control) if isinstance(project, str | Path) else project
+    if isinstance(tasks, SpanProject):
+        advised = _span_tasks.advise(d, tasks, top)
+        _write_json(as_path(path), _SPAN_WRITERS[tasks.tool].add_advice(tasks, advised, __version__), lines=tasks.lines)
+        return len(advised)
     results = TaskResults.of(d)
     chosen = _tasks_to_look_at(results, top)
     if tasks.tool == fiftyone.NAME:
@@ -257,11 +265,13 @@ def _write_json(path: Path, content: Any, *, lines: bool) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control: str | None = None) -> TaskDecisions:
+def decisions(
+    d: Difficulty, project: LabellingProject | SpanProject | str | Path, *, control: str | None = None
+) -> TaskDecisions:
     """Return what was changed in a labelling tool since its tasks were measured, as decisions.
 
     If several people labelled a task, one label counts, as when the tasks are measured: one that is marked as true, or else
-    the most frequent, of equally frequent ones the newest.
+    the most frequent, of equally frequent ones the newest. Spans of texts: each word whose tag changed is a decision.
 
     Args:
         d: the result of measuring the tasks, before they were looked at.
@@ -271,7 +281,9 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
     Raises:
         InputError: none of the tasks was measured, or a new label is not a class of the result.
     """
-    tasks = project if isinstance(project, LabellingProject) else read(project, control)
+    tasks = read(project, control) if isinstance(project, str | Path) else project
+    if isinstance(tasks, SpanProject):
+        return _decide_spans(d, tasks)
     if d.loss_only:
         raise InputError("this result has no labels that could have changed: measure with labels")
     names = d.ids if d.sample is None else d.sample
@@ -285,7 +297,7 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
             f"like {names.tolist()[0]!r}): pass the result of these tasks"
         )
     labels, _ = tasks.agreed_labels()
-    given, ids = d.label_names(d.labels).tolist(), d.ids.tolist()
+    given = d.label_names(d.labels).tolist()
     skipped, changes = set(tasks.skipped), list[tuple[int, str, str]]()
     unchanged = unlabelled = 0
     for number in measured:
@@ -301,7 +313,19 @@ def decisions(d: Difficulty, project: LabellingProject | str | Path, *, control:
             changes += [(row, UNSURE, "") for row in rows]
         else:
             unlabelled += 1
+    return TaskDecisions(_make_decisions(d, changes), unchanged, unlabelled, len(tasks.ids) - len(measured))
+
+
+def _decide_spans(d: Difficulty, tasks: SpanProject) -> TaskDecisions:
+    changes = _span_tasks.find_changes(d, tasks)
+    rows = [(row, RELABEL, tag) for row, tag in changes.tags.items()] + [(row, UNSURE, "") for row in changes.skipped]
+    return TaskDecisions(_make_decisions(d, rows), changes.unchanged, changes.unlabelled, changes.not_measured)
+
+
+def _make_decisions(d: Difficulty, changes: list[tuple[int, str, str]]) -> pd.DataFrame:
+    """Return decisions, checked, from rows of the result, actions and labels."""
+    ids, given = d.ids.tolist(), d.label_names(d.labels).tolist()
     decided = [(ids[row], action, label, str(given[row])) for row, action, label in changes]
     table = pd.DataFrame(decided, columns=["id", "action", "label", "given"]).set_index("id")
     match_decisions(table.reset_index(), d)
-    return TaskDecisions(table, unchanged, unlabelled, len(tasks.ids) - len(measured))
+    return table

@@ -29,7 +29,7 @@ def export(folder: Path, data: Path, tool: str | None, top: int | None, output: 
     argilla or FiftyOne is written in the same format. Of a table of texts or values, or a folder of images, new tasks are
     made (--to).
     """
-    from hardsight.data.labelling.files import find_project
+    from hardsight.data.labelling.files import find_project, find_span_project
     from hardsight.difficulty.result import Difficulty
     from hardsight.errors import InputError
     from hardsight.integrations import labelling
@@ -37,7 +37,7 @@ def export(folder: Path, data: Path, tool: str | None, top: int | None, output: 
 
     _check_differs(output, data)
     interface = None
-    if find_project(data, options["label"]) is not None:
+    if find_span_project(data, options["label"]) or find_project(data, options["label"]):
         if tool is not None:
             raise InputError(f"{data} is written in the format that it has: leave out --to")
         n_tasks = labelling.export(Difficulty.load(folder), data, output, control=options["label"], top=top)

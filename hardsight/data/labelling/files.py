@@ -4,16 +4,17 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hardsight.data.formats import json_records
-from hardsight.data.labelling import doccano, fiftyone
+from hardsight.data.labelling import doccano, doccano_spans, fiftyone, label_studio_spans
 from hardsight.data.labelling.project import LabellingProject
 from hardsight.data.labelling.recognition import NAMES, find_tool
+from hardsight.data.labelling.spans import SpanProject
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits
 from hardsight.io.compression import decompressed_name
 
 
-def read_project(path: str | Path, control: str | None = None) -> LabellingProject:
-    """Read the tasks of a labelling tool, with the labels that people gave them.
+def read_project(path: str | Path, control: str | None = None) -> LabellingProject | SpanProject:
+    """Read the tasks of a labelling tool, with the labels that people gave them, or to spans of their texts.
 
     Args:
         path: the JSON that Label Studio, doccano, argilla (``records.json``) or FiftyOne (``samples.json``, or its folder)
@@ -25,7 +26,7 @@ def read_project(path: str | Path, control: str | None = None) -> LabellingProje
         InputError: there is no such file, no tool wrote it, or its labels cannot be read.
     """
     place = Path(path)
-    project = find_project(place, control)
+    project = find_span_project(place, control) or find_project(place, control)
     if project is None:
         raise InputError(f"{place} was not written by {' or '.join(NAMES)}: pass the JSON that one of them exports")
     return project
@@ -51,6 +52,23 @@ def find_project(place: Path, control: str | None) -> LabellingProject | None:
     _, document, lines = json_records.read_document(place)
     tool = find_tool(document)
     return None if tool is None else replace(tool.parse(document, control), lines=lines)
+
+
+def find_span_project(place: Path, control: str | None, encoding: str | None = None) -> SpanProject | None:
+    """Return the tasks with spans in a file of Label Studio or doccano; None if it is none, or is to be read otherwise.
+
+    Raises:
+        InputError: the spans cannot be read.
+    """
+    if not place.is_file() or PurePosixPath(decompressed_name(place)).suffix.lower() not in json_records.SUFFIXES:
+        return None
+    _, document, lines = json_records.read_document(place, encoding)
+    project: SpanProject | None = None
+    if label_studio_spans.recognise(document, control):
+        project = label_studio_spans.parse(document, control)
+    elif doccano_spans.recognise(document):
+        project = doccano_spans.parse(document, control)
+    return None if project is None else replace(project, lines=lines)
 
 
 def project_file(place: Path) -> Path:

@@ -35,7 +35,7 @@ _BETWEEN_LEVELS = " / "
 # Names of data fields in Label Studio's own templates.
 _SHOWN = ("text", "image")
 # What the versions of our predictions begin with.
-_MODEL = "hardsight "
+MODEL = "hardsight "
 
 
 def recognise(document: Any) -> bool:
@@ -73,11 +73,18 @@ def parse(document: Any, control: str | None = None) -> LabellingProject:
         chosen = [each for each in readable if each.control == control]
     labels = as_sets([each.label() for each in chosen])
     labelled = {label.task for label in labels}
-    skipped = tuple(n for n, task in enumerate(document) if n not in labelled and any(map(_is_skipped, _list_of(task))))
+    skipped = tuple(
+        n for n, task in enumerate(document) if n not in labelled and any(map(is_skipped, list_annotations(task)))
+    )
     data = pd.DataFrame([task["data"] for task in document]).astype(object)
     content = find_content(data, [*dict.fromkeys(each.shown for each in chosen), *_SHOWN])
     extra = {"to_name": chosen[0].shown if chosen else content, "type": chosen[0].kind if chosen else "choices"}
     return LabellingProject(NAME, document, names, data, control, content, labels, skipped, tuple(notices), extra=extra)
+
+
+def readable_controls(document: list[Any]) -> set[str]:
+    """Return the controls with one value per task."""
+    return {each.control for each in _results(document) if each.kind in _TYPES and not each.of_region}
 
 
 class _Result:
@@ -109,11 +116,13 @@ def _annotations(task: Mapping[str, Any]) -> Any:
     return task.get("annotations", task.get("completions"))
 
 
-def _list_of(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def list_annotations(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the annotations of a task, those that were skipped among them."""
     return [each for each in _annotations(task) or [] if isinstance(each, dict)]
 
 
-def _is_skipped(annotation: Mapping[str, Any]) -> bool:
+def is_skipped(annotation: Mapping[str, Any]) -> bool:
+    """Return whether an annotator skipped the task."""
     return bool(annotation.get("was_cancelled") or annotation.get("skipped"))
 
 
@@ -126,8 +135,8 @@ def _annotator(who: Any) -> str | int | None:
 def _results(document: list[Any]) -> Iterator[_Result]:
     """Yield all results of annotations that were not cancelled, if they hold a value."""
     for number, task in enumerate(document):
-        for annotation in _list_of(task):
-            if _is_skipped(annotation):
+        for annotation in list_annotations(task):
+            if is_skipped(annotation):
                 continue
             for result in annotation.get("result") or []:
                 # Relations between regions have no control.
@@ -184,7 +193,7 @@ def add_advice(project: LabellingProject, advice: list[Advice], version: str) ->
 def _with_prediction(project: LabellingProject, task: Any, advice: Advice, version: str) -> dict[str, Any]:
     kind = project.extra["type"]
     data = {name: value for name, value in task["data"].items() if not name.startswith(PREFIX)}
-    others = [each for each in task.get("predictions") or [] if not _is_own(each)]
+    others = [each for each in task.get("predictions") or [] if not is_own_prediction(each)]
     predictions = []
     if advice.label is not None:
         value: Any = advice.label
@@ -192,10 +201,11 @@ def _with_prediction(project: LabellingProject, task: Any, advice: Advice, versi
             value = list(map(str, value if isinstance(value, list) else [value]))
             value = value if kind == "choices" else [each.split(_BETWEEN_LEVELS) for each in value]
         result = {"from_name": project.control, "to_name": project.extra["to_name"], "type": kind, "value": {kind: value}}
-        predictions = [{"model_version": f"{_MODEL}{version}", "score": advice.score, "result": [result]}]
+        predictions = [{"model_version": f"{MODEL}{version}", "score": advice.score, "result": [result]}]
     rest = {name: deepcopy(value) for name, value in task.items() if name not in ("data", "predictions")}
     return {**rest, "data": {**data, ID_FIELD: advice.id, **advice.fields()}, "predictions": [*others, *predictions]}
 
 
-def _is_own(prediction: Any) -> bool:
-    return isinstance(prediction, dict) and str(prediction.get("model_version", "")).startswith(_MODEL)
+def is_own_prediction(prediction: Any) -> bool:
+    """Return whether hardsight wrote a prediction."""
+    return isinstance(prediction, dict) and str(prediction.get("model_version", "")).startswith(MODEL)

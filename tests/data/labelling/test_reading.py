@@ -129,8 +129,8 @@ def test_one_of_several_controls_is_chosen(tmp_path):
     ("annotation", "match"),
     [
         (
-            {"result": [result("ner", "labels", {"start": 0, "end": 2, "labels": ["A"]})]},
-            r"labels parts of tasks, in 'ner \(labels",
+            {"result": [result("ner", "hypertextlabels", {"start": "/p", "end": "/p", "hypertextlabels": ["A"]})]},
+            r"labels parts of tasks, in 'ner \(hypertextlabels",
         ),
         ({"result": [result("box", "rectanglelabels", {"x": 1, "rectanglelabels": ["A"]})]}, "labels parts of tasks"),
         ({"result": [result("of", "choices", {"start": 0, "end": 2, "choices": ["A"]})]}, "labels parts of tasks"),
@@ -182,7 +182,7 @@ def test_doccano_files_of_several_annotators(tmp_path):
     rejects("task 102 shows something else to 'bob'", hs.labelling.read, folder)
 
 
-@pytest.mark.parametrize("labels", [["a", "b"], [[0, 2, "A"]], "a"])
+@pytest.mark.parametrize("labels", [["a", "b"], [[0, 2]], "a"])
 def test_other_lines_with_labels_stay_ordinary_tables(tmp_path, labels):
     tasks = [{**task, "label": labels} for task in doccano_tasks(4)]
     for task in tasks:
