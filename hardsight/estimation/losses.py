@@ -54,7 +54,8 @@ def measure_losses(
 
     Args:
         losses: ``(view, sample)``, the loss of each sample under a model that had not seen it; NaN where the sample was in
-            training. Or a long table with the columns "view", "loss" and either "id", or "sample" and, if wanted, "part".
+            training. The columns of a frame may be named by the samples. Or a long table with the columns "view", "loss" and
+            either "id", or "sample" and, if wanted, "part".
             Any loss will do: higher is harder, and negative ones are allowed.
         ids: ``(sample,)``, unique; positions by default. Not with ``samples``.
         samples: the sample of each column, ``(part,)``, if losses are of parts of samples.
@@ -84,6 +85,8 @@ def measure_losses(
             raise InputError("a table of losses names its samples itself: leave out ids, samples and parts")
         losses, named = long
         ids, samples, parts = (named.get(name) for name in ("ids", "samples", "parts"))
+    elif ids is None and samples is None:
+        ids = _read_column_names(losses)
     array = as_array("losses", losses, _SHAPE, np.float64)
     if array.ndim != 2 or not array.size:
         hint = ": put the axis of views first, losses[None]" if array.ndim == 1 and array.size else ""
@@ -183,6 +186,25 @@ def _read_long(losses: Any) -> _Long | None:
     first = np.unique(row, return_index=True)[1]
     argument = {"id": "ids", "sample": "samples", "part": "parts"}
     return _Long(spread, {argument[name]: column[first] for name, column in names.items()})
+
+
+def _read_column_names(losses: Any) -> Any:
+    """Return the ids of samples that name the columns of a frame ``(view, sample)``; None if there is none, or no names.
+
+    Raises:
+        InputError: the rows of a frame have names and its columns none, as if samples were its rows.
+    """
+    table = to_pandas(losses)
+    if not isinstance(table, pd.DataFrame):
+        return None
+    if not table.columns.equals(pd.RangeIndex(len(table.columns))):
+        return table.columns
+    if table.index.dtype.kind not in "iu" and len(table) > 1:
+        raise InputError(
+            f"losses must have one row per view and one column per sample, and this frame names its rows, such as "
+            f"{table.index[0]!r}: pass losses.T if samples are its rows"
+        )
+    return None
 
 
 def _number_parts(view: np.ndarray, sample: np.ndarray) -> np.ndarray:

@@ -182,6 +182,11 @@ def find_positions(word: str, n_values: int, index: pd.Index | None, samples: Wi
         # What is left of a file after rows without a label is known by the numbers of its rows.
         ids = pd.Index(samples.ids)
         by_number = np.full(n, -1) if index is None else index.get_indexer(ids)
+        # A column of ids that happens to be 0, 1, …, and lacks the last of them.
+        if index is not None and (index.name is not None or not isinstance(index, pd.RangeIndex)):
+            keys, id_keys = index.map(_key), ids.map(_key)
+            if bool(keys.isin(id_keys).all()):
+                return np.asarray(keys.get_indexer(id_keys))
         is_named = samples.row_names is not None and ids.equals(samples.row_names)
         if (by_number < 0).any() or not (is_named or ids.is_monotonic_increasing):
             raise _wrong_length(word, n_values, samples)

@@ -10,7 +10,7 @@ from hardsight.data import Samples
 from hardsight.data.alignment import align_to_ids
 from hardsight.data.columns import normalize_weights
 from hardsight.difficulty.result import Difficulty
-from hardsight.errors import InputError
+from hardsight.errors import Faults, InputError
 from hardsight.estimation.backends import choose_backend
 from hardsight.estimation.blocks import find_blocks
 from hardsight.estimation.measure import measure
@@ -32,6 +32,7 @@ from hardsight.learners.registry import is_auto
 from hardsight.measures.losses import Loss
 from hardsight.validation import check_int, check_range
 from hardsight.weights import weigh
+from hardsight.weights.from_difficulty import CLASSIFICATION_INPUTS, REGRESSION_INPUTS, check_weighable
 
 REPEATS = 5
 """Pairs of predictions of each sample; confidence intervals narrow with the square root of their number."""
@@ -99,6 +100,7 @@ def explain(
     samples = as_samples(X, None, data, y=y, ids=ids, groups=groups, weights=None)
     if samples.loss_only:
         raise InputError("X must have labels or targets: samples with nothing but a loss cannot be explained")
+    check_before_training(samples, weights, learner, folds, repeats, effect=effect)
     d = _get_difficulty(difficulty, samples, learner, folds, repeats, seed)
     arms_weights = _named_weights(weights, d, samples)
     trained = _choose_learner(learner, samples, d, weighted=effect)
@@ -120,6 +122,44 @@ def explain(
     if dynamics and samples.classes is not None and samples.numeric:
         course = _follow(samples, d, arms_weights, trained, seed)
     return _assemble(d, arms_weights, arms, settings, complexity_inputs(samples, trained), course)
+
+
+def check_before_training(
+    samples: Samples,
+    weights: Any,
+    learner: Any,
+    folds: int | None,
+    repeats: int | None,
+    *,
+    effect: bool,
+    parameters: Mapping[str, Any] | None = None,
+    clip: float | None = None,
+) -> None:
+    """Check what :func:`explain` needs later, as far as that is known before anything is trained.
+
+    Args:
+        weights: as in :func:`explain`.
+        parameters: of the schemes among them, and
+        clip: their largest weight; see :func:`hardsight.weigh`.
+
+    Raises:
+        InputError: weights that do not fit the samples, unknown schemes, or a learner that takes no weights; all at once.
+    """
+    faults, inputs = Faults(), REGRESSION_INPUTS if samples.classes is None else CLASSIFICATION_INPUTS
+    by_name: Mapping[Any, Any] = {}
+    with faults.collect():
+        by_name = _name_weights(weights)
+    for each in by_name.values():
+        with faults.collect():
+            if isinstance(each, str):
+                check_weighable(each, parameters or {}, clip, inputs)
+            else:
+                normalize_weights(align_to_ids("weights", each, samples.ids), len(samples), "weights")
+    with faults.collect():
+        chosen = _choose_weightable(learner, samples, weighted=effect)
+        if effect:
+            make_splitter(None, folds, repeats, chosen)
+    faults.raise_all()
 
 
 class _PairedTraining(NamedTuple):
@@ -205,6 +245,20 @@ def _named_weights(weights: Any, d: Difficulty, samples: Samples) -> dict[str, n
     Raises:
         InputError: no such scheme, or weights that do not fit the samples.
     """
+    return {
+        str(name): weigh(d, each)
+        if isinstance(each, str)
+        else normalize_weights(align_to_ids("weights", each, d.ids), len(samples), "weights")
+        for name, each in _name_weights(weights).items()
+    }
+
+
+def _name_weights(weights: Any) -> Mapping[Any, Any]:
+    """Return weights, or names of schemes, by name.
+
+    Raises:
+        InputError: there are none.
+    """
     if isinstance(weights, str):
         weights = {weights: weights}
     elif isinstance(weights, list | tuple) and weights and all(isinstance(name, str) for name in weights):
@@ -213,15 +267,24 @@ def _named_weights(weights: Any, d: Difficulty, samples: Samples) -> dict[str, n
         weights = {_UNNAMED: weights}
     if not weights:
         raise InputError("weights must not be empty: give weights, the name of a scheme, or several by name")
-    return {
-        str(name): weigh(d, each)
-        if isinstance(each, str)
-        else normalize_weights(align_to_ids("weights", each, d.ids), len(samples), "weights")
-        for name, each in weights.items()
-    }
+    by_name: Mapping[Any, Any] = weights
+    return by_name
 
 
 def _choose_learner(argument: Any, samples: Samples, d: Difficulty, *, weighted: bool) -> Learner:
+    """Return the learner, with the training length that was chosen for a measured difficulty.
+
+    Raises:
+        InputError: as :func:`_choose_weightable`.
+    """
+    learner = _choose_weightable(argument, samples, weighted=weighted)
+    length = (d.run.training_length or {}).get("length")
+    if is_auto(argument) and isinstance(learner, TunableLength) and length is not None:
+        return learner.with_length(length)
+    return learner
+
+
+def _choose_weightable(argument: Any, samples: Samples, *, weighted: bool) -> Learner:
     """Return the learner, in a form that takes weights if it is to be trained with them.
 
     Raises:
@@ -234,9 +297,6 @@ def _choose_learner(argument: Any, samples: Samples, d: Difficulty, *, weighted:
             f"{chosen.name} does not take weights of training samples: use {', '.join(weighted_learners())}, "
             "or an estimator whose fit takes sample_weight; or effect=False for a forecast alone"
         )
-    length = (d.run.training_length or {}).get("length")
-    if is_auto(argument) and isinstance(learner, TunableLength) and length is not None:
-        return learner.with_length(length)
     return learner
 
 

@@ -31,7 +31,7 @@ def test_the_command_writes_the_result_of_the_function(table, tmp_path):
     assert d.settings["part_name"] == "box"
     assert (tmp_path / "out" / "review.html").exists()
     columns = ("--sample", "image", "--loss", "giou", "--view", "model")
-    result = run("losses", tmp_path / "other.csv", *columns, "--out", tmp_path / "other", "--json", "--no-csv")
+    result = run("losses", tmp_path / "other.csv", *columns, "--out", tmp_path / "other", "--json", "--no-csv", "--quiet")
     assert json.loads(result.output)
     np.testing.assert_array_equal(hs.load(tmp_path / "other").error, d.error)
 

@@ -197,3 +197,18 @@ def test_faults_are_named(call, messages) -> None:
         call()
     for message in messages:
         assert message in str(caught.value)
+
+
+def test_columns_of_a_frame_name_the_samples():
+    losses = np.random.default_rng(0).gamma(2, size=(4, 3))
+    frame = pd.DataFrame(losses, columns=["a.jpg", "b.jpg", "c.jpg"])
+    d = hs.measure_losses(frame)
+    assert d.ids.tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+    np.testing.assert_allclose(d.error, losses.mean(0))
+    assert hs.measure_losses(frame, ids=["x", "y", "z"]).ids.tolist() == ["x", "y", "z"]
+    assert hs.measure_losses(frame, samples=["x", "x", "y"]).sample.tolist() == ["x", "x", "y"]
+    assert hs.measure_losses(pd.DataFrame(losses)).ids.tolist() == [0, 1, 2]
+    with pytest.raises(hs.InputError, match=r"pass losses\.T if samples are its rows"):
+        hs.measure_losses(pd.DataFrame(losses.T, index=["a.jpg", "b.jpg", "c.jpg"]))
+    with pytest.raises(hs.InputError, match=r"ids must be unique"):
+        hs.measure_losses(frame.set_axis(["a", "a", "b"], axis=1))

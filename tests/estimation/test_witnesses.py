@@ -216,3 +216,11 @@ def test_a_run_without_a_use_for_witnesses_refuses_them(digits, options, message
     X, label, witness, _ = digits
     with pytest.raises(InputError, match=message):
         hs.measure(X, label.astype(float), witness=witness, **QUICK, **options)
+
+
+def test_a_witness_by_id_may_lack_samples_even_if_ids_are_the_first_numbers():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), np.repeat(["a", "b"], 30)
+    says = pd.Series(y[:50], index=pd.Index(np.arange(50)))
+    d = hs.measure(X, y, ids=np.arange(60), witness=says, learner="ridge", folds=2, repeats=2)
+    assert d.run.witnesses[0]["n_answers"] == 50

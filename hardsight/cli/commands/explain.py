@@ -66,6 +66,7 @@ def explain(
     from hardsight.difficulty.result import Difficulty
     from hardsight.estimation.measure import measure
     from hardsight.estimation.request import Execution
+    from hardsight.explanation.analysis import check_before_training
     from hardsight.explanation.analysis import explain as explain_weights
     from hardsight.io.atomic import printable_name
     from hardsight.weights import weigh
@@ -76,16 +77,20 @@ def explain(
     if assignments and len(schemes) != 1:
         raise click.UsageError("--set needs exactly one --scheme")
     samples = read_file(data, replace(take_read_options(options), weights=counts))
+    parameters = dict(parse_assignment(assignment) for assignment in assignments)
+    weights_by_name: dict[str, Any] = {}
+    if weights_file is not None:
+        weights_by_name[printable_name(weights_file.stem)] = read_weights(weights_file, samples.ids)
+    check_before_training(
+        samples, {**weights_by_name, **{name: name for name in schemes}}, options["learner"], options["folds"],
+        options["repeats"], effect=options["effect"], parameters=parameters, clip=clip,
+    )  # fmt: skip
     lock_folder(out)
     execution = Execution(jobs=options.pop("jobs"))
     if difficulty is None:
         d = measure(samples, learner=options["learner"], seed=seed, execution=execution, progress=not quiet)
     else:
         d = Difficulty.load(difficulty).select(samples.ids)
-    weights_by_name = {}
-    if weights_file is not None:
-        weights_by_name[printable_name(weights_file.stem)] = read_weights(weights_file, samples.ids)
-    parameters = dict(parse_assignment(assignment) for assignment in assignments)
     weights_by_name |= {name: weigh(d, name, clip=clip, seed=seed, **parameters) for name in schemes}
     result = explain_weights(
         samples, None, d, weights_by_name, seed=seed, execution=execution, progress=not quiet, **options

@@ -29,6 +29,7 @@ from hardsight.cli.sections import SectionedCommand
 @click.option("--csv/--no-csv", default=True, show_default=True, help="Also write difficulty.csv, for a spreadsheet.")
 @click.option("--hardest", type=click.IntRange(min=1), default=10, show_default=True, help="Number of rows to print.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the summary.")
+@click.option("--quiet", is_flag=True, expose_value=False, help="Show no progress bar; this command has none.")
 def losses(
     file: Path, view: str, loss_column: str, id_: str | None, sample: str | None, part: str | None, kind: str, out: Path,
     csv: bool, hardest: int, as_json: bool, **reading: Any,
