@@ -16,6 +16,7 @@ help: ## List the commands
 
 demo: $(VENV)/.installed ## Measure a data set with some wrong labels, and write its report to demo-results/
 	$(BIN)/hardsight demo --out demo-results
+	@command -v hardsight > /dev/null || echo 'First put hardsight on your path: . $(BIN)/activate'
 
 test: $(VENV)/.dev chromium ## Check the code and run all tests
 	$(MAKE) check

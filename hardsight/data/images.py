@@ -81,7 +81,7 @@ def _embed_efficientnet(images: np.ndarray) -> np.ndarray:
     if low < 0 or high > 255:
         raise InputError(
             f"efficientnet-lite0 reads values of 0..1 or 0..255. Got {low:.4g} to {high:.4g}: pass images as uint8, or "
-            "use embedding='pixels:32'"
+            "use embedding='pixels:32' (--embedding pixels:32)"
         )
     # A grey channel is repeated three times; a fourth channel is transparency.
     colours = (batch.expand(-1, 3, -1, -1) if batch.shape[1] == 1 else batch[:, :3] for batch in _batches(images))
@@ -105,7 +105,7 @@ class _EfficientNet:
         except ImportError:
             raise InputError(
                 f"images of {size[0]} x {size[1]} pixels need a network, and its packages are missing: pip install "
-                "'hardsight[image-embeddings]', or use embedding='pixels:32'"
+                "'hardsight[image-embeddings]', or use embedding='pixels:32' (--embedding pixels:32)"
             ) from None
         import torch
 

@@ -96,7 +96,9 @@ def test_unknown_embeddings_are_refused_with_those_known():
 def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     pixels = np.full((3, 100, 80, 3), 51, np.uint8)
-    with pytest.raises(InputError, match=r"100 x 80 pixels .*hardsight\[image-embeddings\]', or use embedding='pixels:32'"):
+    with pytest.raises(
+        InputError, match=r"100 x 80 pixels .*hardsight\[image-embeddings\]', or use embedding='pixels:32' \(--embedding"
+    ):
         Samples.of(pixels, [0, 1, 0])
     assert Samples.of(pixels, [0, 1, 0], embedding="pixels").matrix.shape == (3, 24000)
     samples = Samples.of(pixels, [0, 1, 0], embedding="pixels:32")

@@ -52,6 +52,13 @@ def test_a_page_holds_the_script_that_runs(name):
     assert f"gallery/{name}.md" in (GALLERY.parent / "gallery.md").read_text(encoding="utf-8")
 
 
+def test_the_figures_of_the_list_are_those_of_the_pages():
+    for row in (GALLERY.parent / "gallery.md").read_text(encoding="utf-8").splitlines():
+        if link := re.search(r"\]\(gallery/(\w+)\.md\)", row):
+            shown = NUMBER.findall(page(link[1])["text"])
+            assert set(re.findall(r"\d+\.\d+", row.split("|")[-2])) <= set(shown), link[1]
+
+
 def test_another_output_is_told():
     shown = "5 of 9 found\n- one\naccuracy 92.1\n"
     assert alike(shown, "5 of 9 found\n- two\n- three\naccuracy 90.6\n")
