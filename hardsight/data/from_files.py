@@ -176,7 +176,7 @@ def _read_tokens(place: Path, options: ReadOptions, faults: Faults) -> Samples:
 def _read_spans(place: Path, tasks: SpanProject, options: ReadOptions) -> Samples:
     """Return the words of the texts of a labelling tool as samples."""
     others = {"drop": options.drop, "labels": options.labels, "label_separator": options.label_separator}
-    columns = {*options.columns, *(name for name, value in others.items() if value)} - {options.label}
+    columns = {*options.columns, *(name for name, value in others.items() if value)} - {"label"}
     if columns:
         raise InputError(f"{place} holds spans of texts, whose words are measured: leave out {', '.join(sorted(columns))}")
     return tasks.tokens().samples(options.embedding)

@@ -92,6 +92,9 @@ def test_choices_beside_spans_are_read_as_before(tmp_path) -> None:
     path = write(tmp_path / "tasks.json", [studio_task(1, entered(choice, region(0, 4, "PER")))])
     assert read_project(path).control == "topic"
     assert isinstance(read_project(path, "ner"), SpanProject)
+    tasks = [studio_task(n, entered(choice, region(0, 4 + n, "PER")), text=TEXT + "!" * n) for n in range(3)]
+    samples = hs.read(write(tmp_path / "three.json", tasks), label="ner")
+    assert set(samples.classes) == {"B-PER", "I-PER", "O"}
 
 
 @pytest.mark.parametrize(
