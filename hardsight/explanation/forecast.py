@@ -4,11 +4,11 @@ Training that weights a sample $(x, y)$ by $w$ learns, where the model is flexib
 
 $$p_w(c \mid x) \propto p(c \mid x)\; \mathbb{E}[w \mid x, y = c],$$
 
-which minimises the weighted log-loss. $p$ is the held-out consensus; the mean weight of a label $c$ at $x$ is that of
-the samples labelled $c$ whose log-probabilities of all classes are nearest (a quarter of the class, at least five). So
-weights of
-whole classes shift the prior, weights against wrong labels remove these from $p$, and weights in favour of wrong labels
-add them, until they win.
+which minimises the weighted log-loss. $p$ is the held-out consensus. The mean weight of a label $c$ at $x$ is that of
+all samples labelled $c$, each counted by the inverse cube of its distance from $x$ in the log-probabilities of all
+classes (Shepard 1968, *A two-dimensional interpolation function for irregularly-spaced data*). So weights of whole
+classes shift the prior, weights against wrong labels remove these from $p$, and weights in favour of wrong labels add
+them, until they win.
 
 Weights also change how much models scatter about that distribution. To first order the variance of a weighted estimate
 is $\sum w^2 g^2 / (\sum w h)^2$ (Huber 1967), with $g = 1 - p(y)$ the size of a sample's gradient and $h = \hat p (1 -
@@ -26,17 +26,19 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, ndtr
-from sklearn.neighbors import NearestNeighbors
+from sklearn.metrics.pairwise import euclidean_distances
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.explanation.groups import Group, list_groups
+from hardsight.io.memmap import row_blocks
 from hardsight.resampling.spacing import evenly_spaced
 
 # Changes of balanced accuracy below this are called little.
 LITTLE = 0.005
-_NEIGHBOUR_DIVISOR, _MIN_NEIGHBOURS = 4, 5
-# Samples among which neighbours are searched: so many, divided by the classes, and at least so many per class.
+# The mean weight of a label counts each sample by the inverse of this power of its distance, which is at least so many nats.
+_DISTANCE_POWER, _MIN_DISTANCE = 3, 0.3
+# Samples that the mean is taken of: so many, divided by the classes, and at least so many per class.
 _MAX_REFERENCES, _MIN_REFERENCES = 4000, 20
 # Smaller probabilities are alike.
 _MIN_LOG_PROB = float(np.log(1e-6))
@@ -108,10 +110,11 @@ def mean_weights(d: Difficulty, weights: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(d.labels == code)
         by_probability = rows[np.argsort(log_prob[rows, code], kind="stable")]
         references = by_probability[evenly_spaced(len(rows), most)]
-        size = min(max(len(references) // _NEIGHBOUR_DIVISOR, _MIN_NEIGHBOURS), len(references))
-        search = NearestNeighbors(n_neighbors=size, algorithm="brute").fit(log_prob[references])
-        nearest = search.kneighbors(log_prob, return_distance=False)
-        means[:, code] = weights[references][nearest].mean(1)
+        for block in row_blocks(len(log_prob), len(references)):
+            distance = euclidean_distances(log_prob[block], log_prob[references])
+            closeness = (distance + _MIN_DISTANCE) ** -_DISTANCE_POWER
+            # Weights of one leave exactly one.
+            means[block, code] = 1 + closeness @ (weights[references] - 1) / closeness.sum(1)
     return means
 
 

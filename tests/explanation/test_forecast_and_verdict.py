@@ -198,6 +198,20 @@ def test_weights_of_a_loss_are_found_at_the_labels_that_a_sample_has_not():
 
 
 @pytest.mark.slow
+def test_the_weight_of_a_label_depends_on_the_other_classes():
+    # Labels 0 have probability .5 everywhere. Beside class 1 their weight is 1.5, beside class 2 it is .5.
+    rng = np.random.default_rng(0)
+    beside = rng.integers(1, 3, 300)
+    p = np.full((300, 3), 0.05)
+    p[:, 0], p[np.arange(300), beside] = 0.5, 0.45
+    labels = np.where(rng.random(300) < 0.5, 0, beside)
+    views = np.log(p) + 0.05 * rng.normal(size=(4, 300, 3))
+    d = hs.measure_predictions(views, labels, outputs="logits")
+    means = mean_weights(d, np.where(labels == 0, 2.5 - beside, 1.0))
+    np.testing.assert_allclose(means[:, 0], np.where(beside == 1, 1.5, 0.5), atol=0.05)
+
+
+@pytest.mark.slow
 def test_uniform_weights_change_nothing():
     _, _, d = drawn(500)
     found = forecast(d, np.ones(500))
