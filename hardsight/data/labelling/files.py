@@ -1,5 +1,6 @@
 """Reading of labelling tools' files."""
 
+import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -10,7 +11,10 @@ from hardsight.data.labelling.recognition import NAMES, find_tool
 from hardsight.data.labelling.spans import SpanProject
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits
-from hardsight.io.compression import decompressed_name
+from hardsight.io.compression import decompress, decompressed_name
+
+# What stands in the first piece of a file with spans: annotations of Label Studio, or lists of labels of doccano.
+_KEYS_OF_SPANS = re.compile(rb'"(annotations|completions)"\s*:|"(label|entities)"\s*:\s*\[')
 
 
 def read_project(path: str | Path, control: str | None = None) -> LabellingProject | SpanProject:
@@ -45,10 +49,7 @@ def find_project(place: Path, control: str | None) -> LabellingProject | None:
         return _read_folder(place, control)
     if PurePosixPath(decompressed_name(place)).suffix.lower() not in json_records.SUFFIXES:
         return None
-    try:
-        limits.check_regular_file(place)
-    except OSError as error:
-        raise InputError(f"{place} cannot be read ({first_line(error)}): check the path") from None
+    _check_readable(place)
     _, document, lines = json_records.read_document(place)
     tool = find_tool(document)
     return None if tool is None else replace(tool.parse(document, control), lines=lines)
@@ -62,6 +63,10 @@ def find_span_project(place: Path, control: str | None, encoding: str | None = N
     """
     if not place.is_file() or PurePosixPath(decompressed_name(place)).suffix.lower() not in json_records.SUFFIXES:
         return None
+    _check_readable(place)
+    # Most JSON holds something else, and is read only once.
+    if _KEYS_OF_SPANS.search(next(decompress(place), b"").replace(b"\0", b"")) is None:
+        return None
     _, document, lines = json_records.read_document(place, encoding)
     project: SpanProject | None = None
     if label_studio_spans.recognise(document, control):
@@ -69,6 +74,13 @@ def find_span_project(place: Path, control: str | None, encoding: str | None = N
     elif doccano_spans.recognise(document):
         project = doccano_spans.parse(document, control)
     return None if project is None else replace(project, lines=lines)
+
+
+def _check_readable(place: Path) -> None:
+    try:
+        limits.check_regular_file(place)
+    except OSError as error:
+        raise InputError(f"{place} cannot be read ({first_line(error)}): check the path") from None
 
 
 def project_file(place: Path) -> Path:

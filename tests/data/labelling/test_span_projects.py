@@ -5,7 +5,8 @@ import json
 import pytest
 
 import hardsight as hs
-from hardsight.data.labelling.files import read_project
+from hardsight.data.formats import json_records
+from hardsight.data.labelling.files import find_span_project, read_project
 from hardsight.data.labelling.spans import SpanProject, TextSpan, word_places
 from hardsight.data.tokens.schemes import Span
 
@@ -117,6 +118,12 @@ def test_spans_that_cannot_be_read_are_refused_in_one_line(tmp_path, tasks, mess
     with pytest.raises(hs.InputError, match=message) as caught:
         hs.read(write(tmp_path / "tasks.json", tasks))
     assert "\n" not in str(caught.value)
+
+
+def test_other_json_is_read_once(tmp_path, monkeypatch) -> None:
+    records = [{"text": f"a {n}", "label": "x"} for n in range(4)]
+    monkeypatch.setattr(json_records, "read_document", lambda *_: pytest.fail("read"))
+    assert find_span_project(write(tmp_path / "t.jsonl", records, lines=True), None) is None
 
 
 def test_columns_of_tables_are_refused_for_spans(tmp_path) -> None:
