@@ -12,10 +12,10 @@ columns: they say nearly all). Every item is in one pair; 800 pairs, of which 5 
 people got wrong count as right.
 
 All three read the same held-out predictions: of a linear Bradley-Terry model, 5 folds, 4 repeats. Confidence: one minus
-the probability of the given preference. cleanlab: its label quality score, subtracted from one. AP: average precision, of hardsight in the order
-that users get (by P(flipped), ties by error).
-Calibration error: mean distance of the predicted and the true share of flips, in 10 bins. Means of three seeds. The
-priors of the label model were chosen on seed 0 of these sets, with 1,500 pairs.
+the probability of the given preference. cleanlab: its label quality score, subtracted from one. AP: average precision;
+hardsight ranks by P(flipped), and by the error where that is equal, as users get it. Calibration error: mean distance
+of the predicted and the true share of flips, in 10 bins. Means of three seeds. The priors of the label model were
+chosen on seed 0 of these sets, with 1,500 pairs.
 """
 
 import sys

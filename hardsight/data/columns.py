@@ -171,7 +171,10 @@ def _from_iterable(values: Any, name: str) -> np.ndarray:
 
 
 def _wrong_shape(name: str, shape: tuple[int, ...]) -> InputError:
-    return InputError(f"{name} must hold one value per sample, shape (sample,). Got shape {shape}: pass a 1-D array")
+    several = " (several labels per sample: zeros and ones, NaN for unknown, or lists of texts)" if "label" in name else ""
+    return InputError(
+        f"{name} must hold one value per sample, shape (sample,). Got shape {shape}: pass a 1-D array{several}"
+    )
 
 
 def missing_mask(values: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Several labels per sample: which of all labels each sample has, from zeros and ones, lists, or texts such as "dog;cat"."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -22,6 +23,11 @@ _COLLECTIONS = (list, tuple, set, frozenset, np.ndarray)
 # A notice names at most so many labels.
 _NAMED = 5
 NOT_ASKED = -1
+# A list of texts as Python or JSON writes it, such as "['dog', 'cat']" in a csv file.
+_WRITTEN_LIST = re.compile(r"""\[\s*(['"].*['"])?\s*\]""", re.DOTALL)
+_READ_LISTS = (
+    "make them lists (frame[{0!r}].map(ast.literal_eval), or a .jsonl or .parquet file), or texts such as 'dog;cat'"
+)
 
 
 class LabelMatrix(NamedTuple):
@@ -39,7 +45,8 @@ class LabelMatrix(NamedTuple):
 def holds_several(y: Any) -> bool:
     """Return whether labels are several per sample: a matrix of zeros and ones, or lists of labels.
 
-    One-hot rows are one label per sample, and so are lists of one label each.
+    One-hot rows are one label per sample, and so are lists of one label each. As many integers for every sample, such as
+    coordinates, are no labels.
     """
     if is_sparse(y):
         return bool(y.shape[1] > 1)
@@ -55,6 +62,9 @@ def holds_several(y: Any) -> bool:
     rows = [row for row in y if isinstance(row, _COLLECTIONS)]
     missing = sum(_is_missing(row) for row in y)
     if not rows or len(rows) + missing < len(y) or all(np.shape(list(row)) == (1,) for row in rows):
+        return False
+    if stack_rows(rows) is not None and not any(isinstance(value, str) for row in rows for value in row):
+        # As many integers for every sample are coordinates or the like, in a Series as in an array.
         return False
     return all(isinstance(value, str | int | np.integer) for row in rows for value in row)
 
@@ -152,6 +162,12 @@ def read_delimited(y: Any, name: str, separator: str, *, merge_spellings: bool =
         raise InputError(
             f"labels {name!r} must be text to be separated. Got {kind} ({describe_rows(other)}): leave out label_separator"
         )
+    written = [cell for cell in cells[~missing] if _WRITTEN_LIST.fullmatch(cell.strip())]
+    if 2 * len(written) > (~missing).sum():
+        raise InputError(
+            f"labels {name!r} are written as lists, such as {written[0][:40]!r}: {_READ_LISTS.format(name)}, and leave out "
+            "label_separator"
+        )
     if not any(separator in cell for cell in cells[~missing]):
         counts = {mark: sum(mark in cell for cell in cells[~missing]) for mark in _MARKS}
         best = max(_MARKS, key=lambda mark: counts[mark])
@@ -174,6 +190,10 @@ def notice_several(classes: Sequence[Any] | None, name: str) -> list[str]:
     """Return a notice if classes look like texts that hold several labels, such as "dog", "cat" and "dog;cat"."""
     if classes is None or not all(isinstance(each, str) for each in classes):
         return []
+    written = [each for each in classes if _WRITTEN_LIST.fullmatch(each.strip())]
+    if 2 * len(written) > len(classes):
+        notice = f"Classes of {name!r} look like written lists, such as {written[0][:40]!r}. To measure every label, "
+        return [f"{notice}{_READ_LISTS.format(name)}."]
     for mark in _CERTAIN_MARKS:
         if _are_joined(classes, mark):
             notice = (
@@ -236,6 +256,17 @@ def stack_rows(rows: Sequence[Any]) -> np.ndarray | None:
     return np.array([list(row) for row in rows], dtype=object)
 
 
+def _stack_present(rows: list[Any]) -> np.ndarray | None:
+    """Return rows of one length as an object matrix, None in those of missing ones; None if they are anything else."""
+    present = [place for place, row in enumerate(rows) if not _is_missing(row)]
+    stacked = stack_rows([rows[place] for place in present])
+    if stacked is None or len(present) == len(rows):
+        return stacked
+    matrix = np.full((len(rows), stacked.shape[1]), None, dtype=object)
+    matrix[present] = stacked
+    return matrix
+
+
 def holds_lists(column: Any) -> bool:
     """Return whether labels are lists of labels, one per sample, and not a matrix of numbers."""
     if getattr(column, "ndim", 1) != 1 or not len(column):
@@ -246,7 +277,7 @@ def holds_lists(column: Any) -> bool:
 
 def _is_of_lists(column: Any) -> bool:
     """Return whether labels are lists, rather than the rows of a matrix of zeros and ones."""
-    values = stack_rows(list(column))
+    values = _stack_present(list(column))
     return values is None or not all(
         value is None or (not isinstance(value, str) and (value != value or value in (0, 1))) for value in values.flat
     )
@@ -261,8 +292,8 @@ def _as_numbers(y: Any) -> np.ndarray | None:
         if all(kind in ("object", "string", "str", "category") for kind in kinds):
             return None
         y = y.astype(object).where(y.notna(), None).to_numpy()
-    elif isinstance(y, list | tuple):
-        y = stack_rows(y)
+    elif isinstance(y, list | tuple | pd.Series) or (isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype == object):
+        y = _stack_present(list(y))
     if not isinstance(y, np.ndarray) or y.ndim != 2 or y.shape[1] < 2:
         return None
     if y.dtype == object and not all(

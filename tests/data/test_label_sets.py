@@ -1,5 +1,6 @@
 """Samples with several labels: matrices, lists and delimited texts become parts; faults are named in one line."""
 
+import json
 import re
 
 import numpy as np
@@ -94,6 +95,45 @@ def test_constant_labels_are_left_out():
     samples = Samples.of(X, y)
     assert samples.parts.names.tolist() == [0, 1, 2]
     assert samples.notices == ("Labels that all samples have, or none, are left out: 3, 4.",)
+
+
+def test_a_column_may_hold_rows_of_zeros_and_ones():
+    expected = Samples.of(X, Y)
+    for column in (Y.tolist(), list(Y), [[float(value) for value in row] for row in Y]):
+        samples = Samples.of(X, pd.Series(column))
+        assert samples.parts.names.tolist() == [0, 1, 2]
+        np.testing.assert_array_equal(samples.labels, expected.labels)
+    frame = pd.DataFrame(X, columns=["p", "q"]).assign(tags=Y.tolist())
+    np.testing.assert_array_equal(Samples.of(frame, "tags").labels, expected.labels)
+    with_gap = pd.Series([None, *Y[1:].tolist()])
+    assert len(Samples.of(X, with_gap)) == 12
+
+
+def test_as_many_integers_for_every_sample_are_no_labels():
+    points = [[12, 150], [3, 9], [12, 7], [40, 9], [3, 150]]
+    for y in (points, np.array(points), pd.Series(points), [tuple(each) for each in points]):
+        with pytest.raises(InputError, match=r"one value per sample|text or numbers"):
+            Samples.of(X, y)
+    # Of different lengths, or texts, they are labels.
+    assert Samples.of(X, pd.Series([[12], [3, 9], [12, 3], [9], []])).parts.names.tolist() == [3, 9, 12]
+    assert len(Samples.of(X, pd.Series([["a", "b"], ["b", "c"], ["a", "c"], ["a", "b"], ["b", "c"]]))) == 15
+
+
+@pytest.mark.parametrize("write", [str, json.dumps])
+def test_labels_that_are_written_as_lists_are_named(write):
+    texts = [write(each) for each in (["a", "b"], ["b"], [], ["a", "c"], ["a", "b"])]
+    [notice] = [each for each in Samples.of(X, texts).notices if "written lists" in each]
+    assert "ast.literal_eval" in notice
+    with pytest.raises(InputError, match=r"are written as lists, such as .*: make them lists"):
+        Samples.of(X, texts, label_separator=",")
+    intervals = ["[0, 1]", "[1, 2]", "[2, 3]", "[0, 1]", "[1, 2]"]
+    assert not any("written lists" in each for each in Samples.of(X, intervals).notices)
+
+
+def test_other_codes_of_labels_say_what_several_labels_are():
+    for y in (np.where(Y == 1, 1, -1), Y * 0.7 + 0.1, np.where(Y == 1, "yes", "no")):
+        with pytest.raises(InputError, match=r"several labels per sample: zeros and ones, NaN for unknown"):
+            Samples.of(X, y)
 
 
 @pytest.mark.parametrize(
