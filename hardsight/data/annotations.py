@@ -197,6 +197,20 @@ def _check_columns(frame: pd.DataFrame, column: np.ndarray, labels: np.ndarray) 
         )
 
 
+def _refuse_measurements(classes: tuple[Any, ...] | None, n_items: int, label: str) -> None:
+    """Refuse numbers of which there are more different ones than items: they are measurements, not classes.
+
+    Raises:
+        InputError: labels are such numbers.
+    """
+    are_numbers = classes is not None and all(isinstance(each, int | float) for each in classes)
+    if classes is not None and are_numbers and len(classes) > n_items:
+        raise InputError(
+            f"label {label!r} has {len(classes):,} different numbers for {n_items:,} items, which are no classes: round "
+            "them into a few classes, or measure their mean per item with hs.measure"
+        )
+
+
 def _encode(rows: _Rows, label: str, notices: list[str], *, merge_spellings: bool) -> Annotations:
     n, faults = len(rows.labels), Faults()
     items = annotators = np.zeros(n, dtype=np.int64)
@@ -213,6 +227,7 @@ def _encode(rows: _Rows, label: str, notices: list[str], *, merge_spellings: boo
             rows.labels, ids=np.arange(n), task="classification", name=label, merge_spellings=merge_spellings
         )
         codes, classes = encoded.values, encoded.classes
+        _refuse_measurements(classes, len(np.unique(items)), label)
         notices.extend(encoded.notices)
     faults.raise_all()
     assert classes is not None

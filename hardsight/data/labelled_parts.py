@@ -57,6 +57,8 @@ class Parts:
             InputError: ids, names or texts that are missing or of different types, of different lengths, or two parts have
                 the same id.
         """
+        if not isinstance(kind, str) or not kind.strip():
+            raise InputError(f"kind must be what a part is called, in the singular, such as 'box'. Got {kind!r}")
         sample = to_names(sample, len(sample), f"the sample of each {kind}")
         number = pd.Series(sample).groupby(sample).cumcount().to_numpy()
         name = number if name is None else to_names(name, len(sample), f"the name of each {kind}")

@@ -11,6 +11,7 @@ from hardsight.attribution.ledger import HARD_ERROR
 from hardsight.attribution.names import FACTORS, NO_CAUSE
 from hardsight.data.columns import check_column_name, to_names
 from hardsight.data.conversion import to_pandas
+from hardsight.data.label_matrix import holds_several
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import Faults, InputError
@@ -138,6 +139,11 @@ def _check_arguments(of_classes: dict[str, Any], predictions: Any) -> None:
         raise InputError(f"{', '.join(of_classes)} go with predictions of classes: pass predictions=… or leave them out")
     if predictions is not None and of_classes.get("y") is None:
         raise InputError("y is missing: pass the class label of every row with predictions")
+    if predictions is not None and holds_several(of_classes["y"]):
+        raise InputError(
+            "y holds several labels per row, and losses go with one class per row: pass predictions of several labels "
+            "to hs.measure_predictions"
+        )
 
 
 def _check_shape(predictions: Any, shape: tuple[int, ...]) -> None:

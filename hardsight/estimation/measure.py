@@ -133,7 +133,7 @@ def measure(
     witness, parts, kind = data.pop("witness", None), data.pop("parts", None), data.pop("kind", None)
     samples = as_samples(X, learner, data, y=y, ids=ids, groups=groups, weights=weights)
     if parts is not None:
-        samples = with_loss_parts(samples, parts, kind or "part", learner)
+        samples = with_loss_parts(samples, parts, "part" if kind is None else kind, learner)
     elif kind is not None:
         raise InputError("kind says what parts are called: pass parts=…, or leave it out")
     witnesses = witnesses_of(witness, samples, X, y, request)

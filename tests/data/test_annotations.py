@@ -137,3 +137,13 @@ def test_bad_input_is_one_message(frame, roles, parts):
         Annotations.of(frame, **roles)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_measurements_are_no_classes():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"item": np.repeat(range(20), 3), "who": list("abc") * 20, "label": rng.normal(size=60)})
+    roles = {"item": "item", "annotator": "who", "label": "label"}
+    with pytest.raises(hs.InputError, match=r"60 different numbers for 20 items, which are no classes"):
+        hs.Annotations.of(table, **roles)
+    stars = table.assign(label=rng.integers(2, 11, 60) / 2)
+    assert len(hs.Annotations.of(stars, **roles)) == 60

@@ -212,3 +212,10 @@ def test_columns_of_a_frame_name_the_samples():
         hs.measure_losses(pd.DataFrame(losses.T, index=["a.jpg", "b.jpg", "c.jpg"]))
     with pytest.raises(hs.InputError, match=r"ids must be unique"):
         hs.measure_losses(frame.set_axis(["a", "a", "b"], axis=1))
+
+
+def test_several_labels_per_row_are_refused():
+    rng = np.random.default_rng(0)
+    losses, predictions = rng.gamma(2, size=(3, 8)), rng.random((3, 8, 2))
+    with pytest.raises(hs.InputError, match=r"several labels per row"):
+        hs.measure_losses(losses, predictions=predictions, y=[[0, 1], [1, 1]] * 4)

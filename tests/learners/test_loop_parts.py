@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import hardsight as hs
 
@@ -116,3 +117,25 @@ def test_faults_are_named(call, message) -> None:
 def test_a_loss_that_is_not_finite_is_an_error_of_the_loop() -> None:
     with pytest.raises(hs.LearnerError, match="predict returned nan for"):
         measure(lambda m, ids: [np.full(SIZES[i], np.nan) for i in ids.tolist()])
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.tensor])
+def test_losses_may_be_an_array_where_all_samples_have_as_many_parts(convert):
+    rng = np.random.default_rng(0)
+    table = dict(zip(IDS, rng.random((12, 2)), strict=True))
+
+    def rows(model, ids):
+        return convert(np.array([table[each] for each in ids.tolist()]))
+
+    d = measure(rows, parts=[2] * 12)
+    np.testing.assert_allclose(d.error, np.concatenate([table[each] for each in IDS]), rtol=1e-6)
+    with pytest.raises(hs.InputError, match=r"list with the losses of each id"):
+        measure(lambda model, ids: convert(np.zeros((len(ids) + 1, 2))), parts=[2] * 12)
+
+
+@pytest.mark.parametrize("kind", ["", "  ", 3])
+def test_a_kind_that_is_no_text_is_refused(kind):
+    with pytest.raises(hs.InputError, match=r"kind must be what a part is called"):
+        measure(kind=kind)
+    with pytest.raises(hs.InputError, match=r"kind must be what a part is called"):
+        hs.measure_losses(np.ones((2, 3)), samples=["a", "a", "b"], kind=kind)

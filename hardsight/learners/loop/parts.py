@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hardsight.data.conversion import to_numpy
+from hardsight.data.conversion import is_tensor, to_numpy
 from hardsight.data.labelled_parts import Parts
 from hardsight.errors import InputError, LearnerError
 
@@ -52,6 +52,10 @@ class PartRows:
             if missing:
                 raise InputError(f"{name} must return the losses of every id. It left out {missing[0]!r}")
             returned = [returned[each] for each in names]
+        elif is_tensor(returned) or isinstance(returned, np.ndarray):
+            # One row per id, where all of them have as many parts.
+            array = np.asarray(to_numpy(returned))
+            returned = list(array) if array.ndim == 2 else returned
         if not isinstance(returned, list | tuple) or len(returned) != len(names):
             got = f"{len(returned)} entries" if isinstance(returned, list | tuple) else type(returned).__name__
             raise InputError(
