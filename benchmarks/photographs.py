@@ -3,8 +3,8 @@
     python benchmarks/draw_photographs.py PICTURES FOLDER
     python benchmarks/photographs.py FOLDER OUT EMBEDDING > benchmarks/photographs.md
 
-Runs `hardsight measure FOLDER --embedding EMBEDDING --out OUT --jobs 1` in this process. Stages are functions of hardsight; the
-seconds of a stage that another one calls count for the inner one alone. CPU seconds of one thread, beside other work.
+Runs `hardsight measure FOLDER --embedding EMBEDDING --out OUT --jobs 1` in this process. Stages are functions of hardsight.
+The seconds of a stage that another one calls count for the inner one alone. CPU seconds of one thread, beside other work.
 """
 
 import resource
@@ -111,9 +111,8 @@ def main(folder: str, out: str, embedding: str) -> None:
             print(f"| {stage} | {timer.seconds[stage]:.0f} | {timer.peaks[stage]:.1f} |")
     print(f"| all | {cpu:.0f} | {peak_gib():.1f} |\n")
     sizes = ", ".join(f"{name} {Path(out, name).stat().st_size / 2**20:.0f} MiB" for name in ("report.html", "review.html"))
-    print(
-        f"{seconds:.0f} s passed. Pages: {sizes}. {d.settings['members']} models; reliability {d.settings['reliability']:.3f}."
-    )
+    print(f"{seconds:.0f} s passed. Pages: {sizes}.")
+    print(f"{d.settings['members']} models; reliability {d.settings['reliability']:.3f}.")
     print(f"{flagged.sum():,} of {len(wrong):,} labels are flagged; {wrong.sum():,} are wrong: ", end="")
     print(f"precision {wrong[flagged].mean():.3f}, recall {flagged[wrong].mean():.3f}.")
 
