@@ -3,9 +3,10 @@
     python benchmarks/draw_photographs.py PICTURES FOLDER [--count 100000] [--wrong 0.05]
 
 PICTURES holds large photographs and drawings at any depth, such as those of Debian's `gnome-backgrounds`,
-`mate-backgrounds`, `plasma-workspace-wallpapers`, `lomiri-wallpapers-16.04`, `lomiri-wallpapers-20.04` and `ukui-wallpapers`,
-unpacked with `dpkg-deb -x`. Each picture is a class. A photograph is a window of it at a random place, scale and brightness,
-mirrored half of the time, saved as JPEG of quality 93. Some are put into the folder of another class; `FOLDER.csv` lists these.
+`mate-backgrounds`, `plasma-workspace-wallpapers`, `lomiri-wallpapers-16.04`, `lomiri-wallpapers-20.04` and
+`ukui-wallpapers`, unpacked with `dpkg-deb -x`. Each picture is a class. A photograph is a window of it at a random place,
+scale and brightness, mirrored half of the time, saved as JPEG of quality 93. Some are put into the folder of another class;
+`FOLDER.csv` lists these.
 """
 
 import argparse

@@ -5,10 +5,10 @@
 Files are drawn from a seed into a temporary folder (about 250 MB). Each run is a process of its own, whose peak memory the
 kernel reports. The model is the smallest of timm, with random weights: it leaves the most to see of everything else.
 
-`--time` prints another page, benchmarks/embedding_time.md: CPU seconds of one thread for reading a folder beside two loops as
-one would write them with Pillow and the encoder's library. One calls the encoder with batches of 32, the other as hardsight
-does (parts of four, channels last, EfficientNet with folded normalisations). Rounds of different photographs alternate in one
-process, so that other work on the machine changes all three alike; ratios are medians over the rounds.
+`--time` prints another page, benchmarks/embedding_time.md: CPU seconds of one thread for reading a folder beside two loops
+as one would write them with Pillow and the encoder's library. One calls the encoder with batches of 32, the other as
+hardsight does (parts of four, channels last, EfficientNet with folded normalisations). Rounds of different photographs
+alternate in one process, so that other work on the machine changes all three alike; ratios are medians over the rounds.
 """
 
 import argparse
@@ -178,8 +178,8 @@ def time_study(folder: Path) -> None:
     draw_photographs(folder / "many", (ROUNDS + 1) * PART)
     print("# Time of embedding photographs\n")
     print(
-        f"`python benchmarks/embedding_memory.py --time`: {WIDTH} × {HEIGHT} JPEG files, CPU milliseconds per photograph of one "
-        f"thread, medians of {ROUNDS} rounds of {PART} photographs that alternate on a busy machine.\n"
+        f"`python benchmarks/embedding_memory.py --time`: {WIDTH} × {HEIGHT} JPEG files, CPU milliseconds per photograph "
+        f"of one thread, medians of {ROUNDS} rounds of {PART} photographs that alternate on a busy machine.\n"
     )
     print(
         "| encoder | encoder alone, batches of 32 | as hardsight calls it | loop, batches of 32 | loop, encoder called as "

@@ -30,8 +30,8 @@ def encode_parts(encode: Callable[["torch.Tensor"], "torch.Tensor"], images: "to
     import torch
 
     size = next(size for size in range(_MAX_PART, 0, -1) if len(images) % size == 0)
-    parts = images.contiguous(memory_format=torch.channels_last).split(size)
-    return torch.cat([encode(part) for part in parts])
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    return torch.cat([encode(channels_last[at : at + size]) for at in range(0, len(images), size)])
 
 
 def fold_batch_norm(module: "torch.nn.Module") -> None:
