@@ -146,7 +146,7 @@ def time_rival(photographs: Path, rival: Rival, folder: Path) -> list[str]:
     """Return the cells of a row of the table."""
     import hardsight as hs
 
-    files = sorted(photographs.rglob("*.jpg"))
+    files = sorted(photographs.rglob("*.jpg"), key=lambda file: file.name)
     seconds = []
     for at in range(ROUNDS + 1):
         part = folder / f"part {at}"

@@ -260,7 +260,7 @@ def test_the_report_shows_the_map_and_leads_to_the_sample(mapped, reader):
 
 
 @pytest.mark.slow
-def test_a_moving_pointer_does_not_paint_100_000_samples_again(browser, tmp_path):
+def test_neither_a_moving_pointer_nor_a_lasso_paints_100_000_samples_one_by_one(browser, tmp_path):
     n = 100_000
     d = random_result(n, factors=True)
     write_review(d, tmp_path / "page.html", samples_of(d, "array", numbers(n, 4)))
@@ -282,6 +282,14 @@ def test_a_moving_pointer_does_not_paint_100_000_samples_again(browser, tmp_path
     reader.page.wait_for_selector(".map-tip:visible")
     assert reader.page.evaluate("drawn") - before < 1000
     assert reader.page.evaluate("painted") == painted
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    reader.page.mouse.move(*middle)
+    reader.page.mouse.down()
+    for corner in ((400, 0), (400, 400), (0, 400)):
+        reader.page.mouse.move(middle[0] + corner[0], middle[1] + corner[1])
+    reader.page.mouse.up()
+    assert 1000 < reader.shown < n
+    assert reader.page.evaluate("drawn") - before < n / 2
     assert reader.faults == []
     reader.close()
 

@@ -7,6 +7,8 @@ const STEPS = 10;
 const LEGEND_SHOWN = 12;
 const MARKED_SHOWN = 1000;
 const MAP_LIMIT = 65535;
+// Above these numbers points are small, and written as pixels.
+const SMALL = 3000;
 const MANY = 20000;
 
 function mixColours(from, to, share) {
@@ -129,25 +131,25 @@ class EmbeddingMap extends Plot {
     }
   }
   paint(pen) {
-    const { codes } = this.colouring, colours = this.colouring.colours(), n = this.rows.length;
-    const size = n > 3000 ? 2 : 3.5;
-    if (n < this.x.length) {
-      pen.fillStyle = theme.line;
-      for (let i = 0; i < this.x.length; i++) pen.fillRect(this.x[i] - 1, this.y[i] - 1, 2, 2);
-    }
+    const { codes } = this.colouring, colours = this.colouring.colours(), n = this.rows.length, all = this.x.length;
+    this.everyRow ??= allRows(all);
     // Sorted by colour, because setting a colour takes longer than drawing a point.
     const { sorted, starts } = sortByCode(this.rows, codes, colours.length);
-    if (n > MANY) this.paintPixels(pen, sorted, starts, colours);
+    if (n < all) (all > MANY ? this.paintPixels : this.paintSquares).call(this, pen, this.everyRow, [0, all], [theme.line], 2);
+    if (n > SMALL && all > MANY) this.paintPixels(pen, sorted, starts, colours);
     else {
-      pen.globalAlpha = n > 3000 ? 0.65 : 0.85;
-      for (let code = 0; code < colours.length; code++) {
-        pen.fillStyle = colours[code];
-        for (let k = starts[code]; k < starts[code + 1]; k++) pen.fillRect(this.x[sorted[k]] - size / 2, this.y[sorted[k]] - size / 2, size, size);
-      }
+      pen.globalAlpha = n > SMALL ? 0.65 : 0.85;
+      this.paintSquares(pen, sorted, starts, colours, n > SMALL ? 2 : 3.5);
       pen.globalAlpha = 1;
     }
     this.paintCopies(pen);
     this.paintStrange(pen);
+  }
+  paintSquares(pen, sorted, starts, colours, size) {
+    for (let code = 0; code < colours.length; code++) {
+      pen.fillStyle = colours[code];
+      for (let k = starts[code]; k < starts[code + 1]; k++) pen.fillRect(this.x[sorted[k]] - size / 2, this.y[sorted[k]] - size / 2, size, size);
+    }
   }
   // Points of two by two pixels, written at once: many thousands of rectangles would take a second.
   paintPixels(pen, sorted, starts, colours) {
@@ -252,18 +254,19 @@ class EmbeddingMap extends Plot {
     if (i >= 0) this.host.choose(i);
     else this.host.selected?.(null);
   }
-  // Mask of the samples inside a closed path, by the number of its sides to their left.
+  // Mask of the samples inside a closed path, by the number of its sides to their left. Of a sample, only the sides that pass
+  // through its line of cells are tried.
   inside(path) {
-    const mask = new Uint8Array(this.x.length);
-    const [left, right] = [Math.min(...path.map((p) => p.x)), Math.max(...path.map((p) => p.x))];
+    const mask = new Uint8Array(this.x.length), lines = [];
+    for (let k = 0, last = path.length - 1; k < path.length; last = k++) {
+      const [a, b] = [path[last], path[k]], line = (y) => Math.max(0, Math.floor(y / GRID));
+      for (let at = line(Math.min(a.y, b.y)); at <= line(Math.max(a.y, b.y)); at++) (lines[at] ??= []).push([a, b]);
+    }
     for (let i = 0; i < mask.length; i++) {
       const [x, y] = [this.x[i], this.y[i]];
-      if (x < left || x > right) continue;
       let within = 0;
-      for (let k = 0, last = path.length - 1; k < path.length; last = k++) {
-        const [a, b] = [path[last], path[k]];
+      for (const [a, b] of lines[Math.floor(y / GRID)] ?? [])
         if (a.y > y !== b.y > y && x < a.x + ((y - a.y) / (b.y - a.y)) * (b.x - a.x)) within ^= 1;
-      }
       mask[i] = within;
     }
     return mask;
