@@ -1,6 +1,6 @@
 """A folder of 100,000 photographs by the command line: CPU seconds of every stage, peak memory, and what was found.
 
-    python benchmarks/draw_photographs.py PICTURES FOLDER
+    python benchmarks/draw_photographs.py IMAGES FOLDER
     python benchmarks/photographs.py FOLDER OUT EMBEDDING > benchmarks/photographs.md
 
 Runs `hardsight measure FOLDER --embedding EMBEDDING --out OUT --jobs 1` in this process. Stages are functions of hardsight.
@@ -57,10 +57,10 @@ class StageTimer:
             try:
                 return function(*arguments, **options)
             finally:
-                taken = time.process_time() - start
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + taken - self._inner.pop()
+                cpu = time.process_time() - start
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + cpu - self._inner.pop()
                 if self._inner:
-                    self._inner[-1] += taken
+                    self._inner[-1] += cpu
                 self.peaks[stage] = peak_gib()
 
         return timed
