@@ -170,6 +170,8 @@ def read_part(files: list[Path], rival: Rival, folder: Path) -> tuple[np.ndarray
         place = folder / file.parent.name / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.hardlink_to(file)
+    # Its own cache: all photographs are encoded.
+    os.environ["HARDSIGHT_CACHE"] = str(folder.with_name(f"{folder.name} cache"))
     start = time.process_time()
     named = rival.embedding.startswith("timm")
     samples = hs.read(folder, embedding=hs.Encoder(rival.embedding, workers=1) if named else rival.embedding)
@@ -181,7 +183,6 @@ def read_part(files: list[Path], rival: Rival, folder: Path) -> tuple[np.ndarray
 def time_study(folder: Path) -> None:
     """Print the page of CPU seconds."""
     torch.set_num_threads(1)
-    os.environ["HARDSIGHT_CACHE"] = str(folder / "cache")
     draw_photographs(folder / "many", (ROUNDS + 1) * (PART + 2))
     print("# Time of embedding photographs\n")
     print(

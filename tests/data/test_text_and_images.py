@@ -97,7 +97,7 @@ def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     pixels = np.full((3, 100, 80, 3), 51, np.uint8)
     with pytest.raises(
-        InputError, match=r"large images need a network, .*hardsight\[image-embeddings\]', or use embedding='pixels:32' \(--embedding"
+        InputError, match=r"images need a network, .*hardsight\[image-embeddings\]', or use embedding='pixels:32' \(--emb"
     ):
         Samples.of(pixels, [0, 1, 0])
     assert Samples.of(pixels, [0, 1, 0], embedding="pixels").matrix.shape == (3, 24000)
