@@ -110,10 +110,12 @@ def page(table: pd.DataFrame) -> str:
         part = table[table["learner"] == learner]
         counts = part[part["row"] == "uniform"].groupby("seed").size()
         coverage = ", ".join(f"{count} of seed {seed}" for seed, count in counts.items())
+        by_set = part[part["row"] == "uniform"].groupby("set", sort=False).size()
         scores = score_rows(part)
         sections += [
             f"## {learner}",
-            f"Done when time was up: {coverage}, of {len(cells(0))} cells per seed.",
+            f"Done when time was up: {coverage}, of {len(cells(0))} cells per seed. By set: "
+            f"{', '.join(f'{name} {count}' for name, count in by_set.items())}.",
             render_scores(part, scores),
             _loss_table(part),
             scenario_table(scores.cells, AUTO),

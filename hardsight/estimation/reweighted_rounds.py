@@ -13,9 +13,13 @@ explains is noise that a round has not found. If a round leaves the labels as un
 weights did not lead to the noise: in overlapping or rare classes they only made the models doubt more right labels. Nor
 does it count if it expects far fewer wrong ones among the labels that looked wrong, and had small weights: soft models and
 wrong labels can be equally likely explanations of what it predicts (``benchmarks/LOG.md``).
+
+What witnesses that never saw the labels say counts in the weights of a round and in that check, and is added anew to the
+posterior of each round.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -223,6 +227,7 @@ class RefineRequest:
     seed: int  # seed of the run; every round draws from a stream of its own
     checkpoint: Path | None  # checkpoint of the first round; None: nothing is saved
     progress: bool
+    with_witnesses: Callable[[LabelPosterior], LabelPosterior]  # adds the evidence of witnesses that never saw the labels
 
 
 class RefineResult(NamedTuple):
@@ -237,7 +242,7 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
     """Train again with the weights that the round before leads to, as long as that explains wrong labels.
 
     Args:
-        posterior: the posterior of the true labels by the first round.
+        posterior: the posterior of the true labels by the first round, without witnesses; so is the result's.
 
     Raises:
         HardsightError: as in the run.
@@ -247,7 +252,7 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
     first_consensus, neighbours = posterior.evidence.consensus, posterior.evidence.neighbours
     kept, n_models, notices, why = 0, 0, list[str](), "labels look wrong"
     for number in range(2, request.n_rounds + 2):
-        weighted = replace(runner.samples, weights=_automatic_weights(posterior, first_consensus, runner.samples))
+        weighted = replace(runner.samples, weights=_automatic_weights(request, posterior, first_consensus))
         plan = _make_plan(request, number)
         checkpoint = None
         if request.checkpoint is not None:
@@ -269,7 +274,8 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
             first_consensus,
             _reweight(posterior.evidence, weighted),
         )
-        if not _explains_noise(posterior, later, first_consensus):
+        before, after = (request.with_witnesses(each) for each in (posterior, later))
+        if not _explains_noise(before, after, first_consensus):
             why += (
                 f", but round {number} does not count: it doubts suspicious labels less, or explains no more of the labels "
                 "that the most confident predictions contradict"
@@ -286,17 +292,18 @@ def _reweight(evidence: Evidence, samples: Samples) -> tuple[Tensor, ...]:
     return tuple((witness + shift).log_softmax(1) for witness in evidence.witnesses)
 
 
-def _automatic_weights(posterior: LabelPosterior, consensus: Tensor, samples: Samples) -> np.ndarray:
+def _automatic_weights(request: RefineRequest, posterior: LabelPosterior, consensus: Tensor) -> np.ndarray:
     # Imported here, since all schemes come with it, and most runs need none.
     from hardsight.weights.schemes.automatic import auto
 
     # The next round tests the likeliest model; the mean over its alternatives would bring pair flips back.
     likeliest = LabelPosterior(posterior.evidence, posterior.model._replace(alternatives=()))
-    evidence = posterior.evidence
+    p_wrong = request.with_witnesses(likeliest).p_wrong
     weights: np.ndarray = auto(
-        likeliest.p_wrong, consensus, evidence.label, in_small_class=unjudged_samples(posterior)
+        p_wrong, consensus, posterior.evidence.label, in_small_class=unjudged_samples(posterior)
     ).numpy()
-    return weights if samples.weights is None else weights * samples.weights
+    own = request.runner.samples.weights
+    return weights if own is None else weights * own
 
 
 def _make_plan(request: RefineRequest, number: int) -> Plan:

@@ -1,6 +1,6 @@
 """Inferring the true labels of a run, with further rounds of training if labels look wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +35,14 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
     Raises:
         HardsightError: as in the run.
     """
-    labels = _infer_from_models(job, held_out, runner)
+    features = _read_features(job)
+
+    def with_witnesses(posterior: LabelPosterior) -> LabelPosterior:
+        if not job.independent_witnesses:
+            return posterior
+        return use_witnesses(posterior, held_out, job.independent_witnesses, features.neighbours).posterior
+
+    labels = _infer_from_models(job, held_out, runner, features, with_witnesses)
     if not job.independent_witnesses:
         return labels
     return add_witnesses_to(labels, held_out, job.independent_witnesses)
@@ -51,11 +58,16 @@ def add_witnesses_to(labels: TrueLabels, held_out: HeldOut, witnesses: Sequence[
     return labels._replace(info=info, notices=[*labels.notices, witnessed.notice], witnesses=witnessed.records)
 
 
-def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels:
+def _infer_from_models(
+    job: Job,
+    held_out: HeldOut,
+    runner: Runner,
+    features: LabelInfo,
+    with_witnesses: Callable[[LabelPosterior], LabelPosterior],
+) -> TrueLabels:
     """Fit the label model, and train again with automatic weights if that is asked for or labels look wrong."""
     samples, request, refinement = job.samples, job.request, job.refinement
     none = RefinedInfo(rounds=0, members=0, why=refinement.why_none)
-    features = _read_features(job)
     if samples.classes is None or request.estimate.ledger is False or not has_ledger(held_out, job.loss):
         return TrueLabels(features, none, [])
     neighbours = features.neighbours
@@ -66,7 +78,7 @@ def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabel
     info = features._replace(prior=prior)
     if not refinement.n_rounds:
         return describe_posterior(samples, info, posterior, none, job.in_small_class)
-    if request.refine is None and not labels_look_wrong(posterior):
+    if request.refine is None and not labels_look_wrong(with_witnesses(posterior)):
         none["why"] = f"fewer than {MIN_WRONG:.0%} of the labels look wrong"
         return describe_posterior(samples, info, posterior, none, job.in_small_class)
     learner = weightable_learner(request.learner, job.learner, samples)
@@ -82,6 +94,7 @@ def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabel
             seed=request.seed,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             progress=request.progress,
+            with_witnesses=with_witnesses,
         ),
         posterior,
     )

@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.estimation.witnesses import WitnessedSamples, read_witnesses
+from hardsight.weights.schemes import automatic
 
 CLASSES = ("ant", "bee", "cow")
 SAMPLES = WitnessedSamples(np.array(["a", "b", "c", "d"]), CLASSES)
@@ -180,6 +181,22 @@ def test_a_run_reports_and_stores_what_the_witness_is_worth(digits, tmp_path):
     assert [each["name"] for each in records] == ["rules", "copy"]
     assert records[0]["accuracy"] == pytest.approx(0.8, abs=0.05)
     assert without.run.witnesses is None
+
+
+@pytest.mark.slow
+def test_the_weights_of_a_second_round_use_the_witness(digits, monkeypatch):
+    X, label, witness, wrong = digits
+    errors, auto = [], automatic.auto
+
+    def record(p_wrong, *args, **options):
+        errors.append(float(((p_wrong.numpy() - wrong) ** 2).mean()))
+        return auto(p_wrong, *args, **options)
+
+    monkeypatch.setattr(automatic, "auto", record)
+    for each in (None, witness):
+        hs.measure(X, label, witness=each, **{**QUICK, "refine": 1})
+    without, with_witness = errors
+    assert with_witness < 0.7 * without
 
 
 @pytest.mark.slow
