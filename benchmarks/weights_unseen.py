@@ -114,8 +114,8 @@ def page(table: pd.DataFrame) -> str:
         scores = score_rows(part)
         sections += [
             f"## {learner}",
-            f"Done when time was up: {coverage}, of {len(cells(0))} cells per seed. By set: "
-            f"{', '.join(f'{name} {count}' for name, count in by_set.items())}.",
+            f"Done when time was up: {coverage}, of {len(cells(0))} cells per seed.",
+            f"By set: {', '.join(f'{name} {count}' for name, count in by_set.items())}.",
             render_scores(part, scores),
             _loss_table(part),
             scenario_table(scores.cells, AUTO),
