@@ -114,17 +114,19 @@ def add_decisions(place: Path, new: pd.DataFrame) -> tuple[pd.DataFrame, int]:
         InputError: the file decides otherwise about a sample, or cannot be read.
     """
     before, others = read_decisions(place), read_decisions(new)
-    known = {name: (action.strip().lower(), label) for name, action, label in before[list(COLUMNS)].itertuples(index=False)}
-    decided = others["id"].isin(list(known)).to_numpy()
+    of_file = {
+        name: (action.strip().lower(), label) for name, action, label in before[list(COLUMNS)].itertuples(index=False)
+    }
+    in_file = others["id"].isin(list(of_file)).to_numpy()
     contrary = [
-        f"{name!r} ({_describe(*known[name])} there, {_describe(action, label)} now)"
-        for name, action, label in others.loc[decided, list(COLUMNS)].itertuples(index=False)
-        if known[name][0] != action or not csv_cells.same_cell(known[name][1], label)
+        f"{name!r} ({_describe(*of_file[name])} there, {_describe(action, label)} now)"
+        for name, action, label in others.loc[in_file, list(COLUMNS)].itertuples(index=False)
+        if of_file[name][0] != action or not csv_cells.same_cell(of_file[name][1], label)
     ]
     if contrary:
         named = ", ".join(contrary[:_MAX_NAMED]) + (", …" if len(contrary) > _MAX_NAMED else "")
         raise InputError(f"{place} decides otherwise about {named}: move it away, or name another file with --output")
-    return pd.concat([before, others[~decided]], ignore_index=True), int(decided.sum())
+    return pd.concat([before, others[~in_file]], ignore_index=True), int(in_file.sum())
 
 
 def _describe(action: str, label: str) -> str:

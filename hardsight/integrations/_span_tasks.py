@@ -43,8 +43,8 @@ def advise(d: Difficulty, project: SpanProject, top: int | None) -> list[tuple[i
     Raises:
         InputError: the result is not of these tasks, or there is nothing to look at.
     """
-    rows, listed = _rows_of_tasks(d, project), _list_spans(d)
-    doubt = {task: max((each.p_wrong for each in listed.get(str(project.ids[task]), ())), default=0.0) for task in rows}
+    rows, spans = _rows_of_tasks(d, project), _list_spans(d)
+    doubt = {task: max((each.p_wrong for each in spans.get(str(project.ids[task]), ())), default=0.0) for task in rows}
     error = {task: float(d.error[own].sum()) for task, own in rows.items()}
     order = sorted(rows, key=lambda task: (-doubt[task], -error[task]))
     if top is not None:
@@ -55,11 +55,11 @@ def advise(d: Difficulty, project: SpanProject, top: int | None) -> list[tuple[i
             raise InputError("no span is more likely wrong than right: say how many tasks to write (top=20, --top 20)")
     advice = []
     for rank, task in enumerate(order, 1):
-        text, given = project.texts[task], list(project.spans[task] or ())
-        suggested, reasons = _suggest(project, task, listed.get(str(project.ids[task]), []))
+        text, own = project.texts[task], list(project.spans[task] or ())
+        suggested, reasons = _suggest(project, task, spans.get(str(project.ids[task]), []))
         about = Advice(
             id=project.ids[task],
-            given=_describe(text, given),
+            given=_describe(text, own),
             label=_describe(text, suggested),
             p_label=None,
             rank=rank,
@@ -78,19 +78,19 @@ def find_changes(d: Difficulty, project: SpanProject) -> SpanChanges:
         InputError: none of the tasks was measured, a text is another one, or spans overlap.
     """
     rows, tags = _rows_of_tasks(d, project), project.tags()
-    given = d.label_names(d.labels)
-    changed, skipped = dict[int, str](), list[int]()
+    before = d.label_names(d.labels)
+    tags_now, skipped = dict[int, str](), list[int]()
     unchanged = unlabelled = 0
     for task, own in rows.items():
         if task in tags:
-            new = {int(row): tag for row, tag in zip(own, tags[task], strict=True) if tag != str(given[row])}
-            changed |= new
+            new = {int(row): tag for row, tag in zip(own, tags[task], strict=True) if tag != str(before[row])}
+            tags_now |= new
             unchanged += not new
         elif task in project.skipped:
             skipped += own.tolist()
         else:
             unlabelled += 1
-    return SpanChanges(changed, skipped, unchanged, unlabelled, len(project.ids) - len(rows))
+    return SpanChanges(tags_now, skipped, unchanged, unlabelled, len(project.ids) - len(rows))
 
 
 def _names(d: Difficulty) -> list[str]:

@@ -75,8 +75,8 @@ def test_no_tag_is_doubted_without_evidence() -> None:
 def test_a_tag_that_models_never_saw_is_judged_as_a_part_of_any_span() -> None:
     consensus = torch.tensor([[0.8, 0.1, 0.0, 0.1], [0.02, 0.08, 0.0, 0.9], [0.3, 0.3, 0.0, 0.4]]).clamp(min=1e-12).log()
     label = torch.tensor([2, 1, 0])
-    divided = back_off(consensus, label, label == 2, outside=3).exp()
-    torch.testing.assert_close(divided[0], torch.tensor([0.3, 0.3, 0.3, 0.1]))
-    torch.testing.assert_close(divided[1:], consensus[1:].exp())
+    parts = back_off(consensus, label, label == 2, outside=3).exp()
+    torch.testing.assert_close(parts[0], torch.tensor([0.3, 0.3, 0.3, 0.1]))
+    torch.testing.assert_close(parts[1:], consensus[1:].exp())
     whole = back_off(consensus, label, label == 2, outside=None).exp()
     torch.testing.assert_close(whole[0], torch.tensor([1 / 3, 1 / 3, 1 / 3, 0.0]))

@@ -49,7 +49,7 @@ def fit_span_tag_model(evidence: Evidence, outside: int | None) -> LabelModel:
 def back_off(
     consensus: Float64[Tensor, "token class"],
     label: Int64[Tensor, " token"],
-    never_seen: Bool[Tensor, " token"],
+    unseen: Bool[Tensor, " token"],
     outside: int | None,
 ) -> Float64[Tensor, "token class"]:
     """Return the consensus in which the tags of spans divide their probability by their shares, for some tokens.
@@ -57,19 +57,19 @@ def back_off(
     Args:
         consensus: held-out log-probabilities.
         label: given labels.
-        never_seen: tokens whose tag is missing from the training part of models that predict them.
+        unseen: tokens whose tag is missing from the training part of models that predict them.
         outside: class of the tokens outside of spans; None if there are none.
     """
     counts = torch.bincount(label, minlength=consensus.shape[1]).double()
     if outside is not None:
         counts[outside] = 0
-    probability = consensus[never_seen].double().exp()
+    probability = consensus[unseen].double().exp()
     of_spans = probability.sum(1) if outside is None else 1 - probability[:, outside]
-    divided = of_spans.clamp(min=1e-12)[:, None] * counts / counts.sum()
+    parts = of_spans.clamp(min=1e-12)[:, None] * counts / counts.sum()
     if outside is not None:
-        divided[:, outside] = probability[:, outside]
+        parts[:, outside] = probability[:, outside]
     result = consensus.clone()
-    result[never_seen] = divided.clamp(min=1e-300).log().to(result.dtype)
+    result[unseen] = parts.clamp(min=1e-300).log().to(result.dtype)
     return result
 
 

@@ -41,36 +41,36 @@ def parse(document: Any, control: str | None = None) -> SpanProject:
     notices: list[str] = []
     ids = unique_ids(label_studio.NAME, [task["data"].get(ID_FIELD, task.get("id")) for task in document], notices)
     control = choose_control(label_studio.NAME, "label control", _controls(document), control)
-    shown = sorted({str(each.get("to_name", "")) for task in document for _, each in _regions(task, control)})
+    objects = sorted({str(each.get("to_name", "")) for task in document for _, each in _regions(task, control)})
     data = pd.DataFrame([task["data"] for task in document]).astype(object)
-    content = find_content(data, [*shown, "text"])
+    content = find_content(data, [*objects, "text"])
     if content is None:
         raise InputError(
-            f"no field of these {label_studio.NAME} tasks is known to hold the text: name it {shown[0]!r} or 'text'"
+            f"no field of these {label_studio.NAME} tasks is known to hold the text: name it {objects[0]!r} or 'text'"
         )
     texts = tuple(value if isinstance(value, str) else "" for value in data[content])
     spans: list[tuple[TextSpan, ...] | None] = []
-    skipped, disputed, faults = [], 0, []
+    skipped, n_disputed, faults = [], 0, []
     for number, (task, text) in enumerate(zip(document, texts, strict=True)):
         annotations = label_studio.list_annotations(task)
-        entered = [each for each in annotations if not label_studio.is_skipped(each)]
-        if not entered:
+        of_task = [each for each in annotations if not label_studio.is_skipped(each)]
+        if not of_task:
             skipped += [number] * bool(annotations)
             spans.append(None)
             continue
-        of_each = [_spans(each, control, text) for each in entered]
+        of_each = [_spans(each, control, text) for each in of_task]
         if None in of_each:
             faults.append(ids[number])
-        disputed += len(set(of_each)) > 1
-        spans.append(of_each[_newest(entered)])
+        n_disputed += len(set(of_each)) > 1
+        spans.append(of_each[_newest(of_task)])
     if faults:
         named = join_examples(faults, _MAX_NAMED)
         raise InputError(
             f"regions of {len(faults):,} tasks have several labels, or lie outside the text ({named}): give each one label"
         )
-    if disputed:
-        notices.append(f"Annotations of {disputed:,} tasks differ: one that is marked as true counts, or the newest.")
-    extra = {"to_name": shown[0], "content": content}
+    if n_disputed:
+        notices.append(f"Annotations of {n_disputed:,} tasks differ: one that is marked as true counts, or the newest.")
+    extra = {"to_name": objects[0], "content": content}
     return SpanProject(
         label_studio.NAME, document, ids, texts, tuple(spans), control, tuple(skipped), tuple(notices), extra=extra
     )
@@ -133,16 +133,16 @@ def _spans(annotation: Mapping[str, Any], control: str, text: str) -> tuple[Text
     return tuple(sorted(spans))
 
 
-def _characters(text: str, start: int, end: int, shown: Any) -> tuple[int, int]:
+def _characters(text: str, start: int, end: int, quote: Any) -> tuple[int, int]:
     """Return the bounds of a region in characters, from bounds in characters or in units of UTF-16."""
-    if not isinstance(shown, str) or text[start:end] == shown:
+    if not isinstance(quote, str) or text[start:end] == quote:
         return start, end
     units = text.encode("utf-16-le", "surrogatepass")
     before, within = units[: 2 * start], units[2 * start : 2 * end]
-    if within.decode("utf-16-le", "replace") != shown:
+    if within.decode("utf-16-le", "replace") != quote:
         return start, end
     first = len(before.decode("utf-16-le", "surrogatepass"))
-    return first, first + len(shown)
+    return first, first + len(quote)
 
 
 def _units(text: str, at: int) -> int:

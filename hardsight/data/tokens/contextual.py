@@ -31,8 +31,8 @@ def encode_words(embedding: str | Encoder, sentences: Sequence[Sequence[str]]) -
     digests = [_digests(sentence) for sentence in sentences]
     if store is not None:
         for row, own in enumerate(digests):
-            known = [each for each in map(store.get, own) if each is not None]
-            vectors[row] = np.stack(known) if len(known) == len(own) else None
+            from_disk = [each for each in map(store.get, own) if each is not None]
+            vectors[row] = np.stack(from_disk) if len(from_disk) == len(own) else None
     # The sentences of a batch are as long as its longest.
     new = sorted((row for row, each in enumerate(vectors) if each is None), key=lambda row: -len(sentences[row]))
     bar = progress_bar(sys.stderr.isatty(), len(new), "encoding sentences", unit="sentences")
@@ -50,12 +50,12 @@ def encode_words(embedding: str | Encoder, sentences: Sequence[Sequence[str]]) -
             on_progress(len(rows))
     if store is not None:
         store.save()
-    joined = np.concatenate([each for each in vectors if each is not None]).astype(np.float32, copy=False)
-    notices = [f"Each token became {joined.shape[1]} numbers ({encoder.description})."]
-    if empty := int((joined == 0).all(1).sum()):
+    numbers = np.concatenate([each for each in vectors if each is not None]).astype(np.float32, copy=False)
+    notices = [f"Each token became {numbers.shape[1]} numbers ({encoder.description})."]
+    if empty := int((numbers == 0).all(1).sum()):
         subject = "1 word has" if empty == 1 else f"{empty:,} words have"
         notices.append(f"{subject} no pieces in the vocabulary of the model, and became zeros.")
-    return joined, notices
+    return numbers, notices
 
 
 def _digests(sentence: Sequence[str]) -> list[bytes]:
