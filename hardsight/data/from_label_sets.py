@@ -67,7 +67,7 @@ class LabelSets(NamedTuple):
         notices = [*self.notices, *matrix.notices, *whole.notices]
         n_incomplete = int((matrix.values == NOT_ASKED).any(1).sum())
         if predict and n_incomplete:
-            notices.append(f"Of {n_incomplete:,} further samples, some labels are not known: these are predicted, too.")
+            notices.append(f"Of {n_incomplete:,} samples only some labels are known: the others are predicted.")
         others, whole = whole.unlabelled, replace(whole, classes=classes, notices=(), unlabelled=None)
         samples = split_labels(whole, matrix.values, matrix.names, notices)
         unknown = _split_unknown(whole, others, matrix) if predict else None

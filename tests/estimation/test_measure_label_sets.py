@@ -236,7 +236,7 @@ def test_labels_that_are_not_known_are_predicted(learner):
     truth = np.concatenate([true[20:30, 1], true[:20].ravel()])
     assert ((d.unlabelled["predicted"] == "yes").to_numpy() == truth).mean() > 0.85
     assert d.unlabelled["p_predicted"].between(0.5, 1).all()
-    assert any("10 further samples" in notice for notice in d.run.notices)
+    assert any("Of 10 samples only some labels are known" in notice for notice in d.run.notices)
     # The samples that are measured are those that would be measured otherwise.
     same = hs.measure(X, Y, learner=learner, folds=folds, repeats=2, refine=False)
     np.testing.assert_array_equal(same.error, d.error)

@@ -112,3 +112,19 @@ def test_a_single_label_of_a_text_cannot_be_dropped(labelled, tmp_path):
             tmp_path / "in.csv", tmp_path / "out.csv", d, decide(Y, (0, "cat", "drop")),
             label="tags", id="key", options=ReadOptions(label_separator=","),
         )  # fmt: skip
+
+
+def test_rows_of_zeros_and_ones_are_written_back(labelled, tmp_path):
+    frame, Y, _ = labelled
+    table = frame.assign(tags=Y.tolist())
+    table.to_parquet(tmp_path / "in.parquet")
+    options = {"learner": "logistic", "folds": 2, "repeats": 2, "refine": False}
+    d = hs.measure(hs.read(tmp_path / "in.parquet", label="tags", id="key"), **options)
+    decisions = pd.DataFrame({"id": ["k0/0", "k3/1"], "action": "relabel"})
+    decisions["label"] = ["yes" if value == 0 else "no" for value in (Y[0, 0], Y[3, 1])]
+    apply_to_table(tmp_path / "in.parquet", tmp_path / "out.parquet", d, decisions, label="tags", id="key")
+    after = np.stack(pd.read_parquet(tmp_path / "out.parquet")["tags"].to_list())
+    assert np.argwhere(after != Y).tolist() == [[0, 0], [3, 1]]
+    table.assign(tags=(1 - Y).tolist()).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(hs.InputError, match=r"row 'k0' has other labels in 'tags'"):
+        apply_to_table(tmp_path / "other.parquet", tmp_path / "out.parquet", d, decisions, label="tags", id="key")

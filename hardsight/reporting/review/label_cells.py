@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from hardsight.data.from_label_sets import BINARY_SPELLINGS
+from hardsight.data.label_matrix import holds_lists
 from hardsight.data.spellings import normalize_spelling, unique_spellings
 from hardsight.difficulty.decisions import DROP, CuratedLabels
 from hardsight.difficulty.result import Difficulty
@@ -54,7 +55,7 @@ def change_lists(
 
     Args:
         ids: of all rows of the table, as text.
-        cells: texts with a separator, or lists.
+        cells: texts with a separator, lists of labels, or rows of zeros and ones.
         name: of the column.
 
     Raises:
@@ -69,6 +70,8 @@ def change_lists(
     assert d.part is not None
     names = list(dict.fromkeys(map(str, d.part.tolist())))
     measured_rows = {row for row, _ in measured}
+    if separator is None and not holds_lists(cells):
+        return [_change_flags(cell, ids[row], name, names, measured, after) for row, cell in enumerate(cells)]
     spelling = unique_spellings(names)
     blank = " " if separator is not None and any(f"{separator} " in str(cell) for cell in cells) else ""
     new = list(cells)
@@ -86,6 +89,28 @@ def change_lists(
         labels = [*remaining, *added]
         new[row] = labels if separator is None else f"{separator}{blank}".join(map(str, labels))
     return new
+
+
+def _change_flags(
+    cell: Any,
+    row: str,
+    name: str,
+    names: list[str],
+    measured: Mapping[tuple[str, str], int | None],
+    after: Mapping[tuple[str, str], int | None],
+) -> Any:
+    """Return a row of zeros and ones after decisions; labels are named by their positions in it."""
+    known = [each for each in names if measured.get((row, each)) is not None]
+    if cell is None or not known:
+        return cell
+    values = list(cell)
+    for each in known:
+        at = int(each)
+        _check_cell(at < len(values) and values[at] == measured[row, each], row, name)
+        now = after.get((row, each))
+        if now is not None and now != measured[row, each]:
+            values[at] = type(values[at])(now)
+    return values
 
 
 def _by_row(d: Difficulty, curated: CuratedLabels | None) -> dict[tuple[str, str], int | None]:
