@@ -16,7 +16,8 @@ quarters of their samples in common, so most of the variance between independent
 leave out the share $f$ of the data, the delete-d jackknife multiplies by $(1 - f) / f$ (Shao and Wu 1989, *A general theory
 for jackknife variance estimation*), so $W = (1/f - 2)_+ V$ is missing, and lies in $R$. What is attributed is
 $D = R_+ W / (R_+ + W)$: the smaller of both, nearly, and never more than there is. The part of $V$ that comes from random
-starts alone does not shrink with data, so $W$ is an upper estimate for networks.
+starts alone does not shrink with data, so $W$ is an upper estimate for networks. Forests out of bag, and models that leave
+out one sample, differ by random numbers alone: $W = 0$.
 
 $s$ is the share of $R$ that is attributed to the sample being unlike the
 others, where the consensus itself cannot be relied on. It grows with the strangeness of the sample

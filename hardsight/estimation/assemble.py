@@ -99,7 +99,7 @@ def assemble(
     copy_set: np.ndarray | None = None,
     attribute: bool = True,
     labelled_parts: Parts | None = None,
-    left_out: float | None = None,
+    left_out: float = 1.0,
 ) -> Difficulty:
     """Build the result of a run.
 
@@ -110,7 +110,7 @@ def assemble(
         copy_set: set of copies of each sample, ``(sample,)``, -1 for none; None if there are no copies.
         attribute: attribute the errors to their causes, where that is possible.
         labelled_parts: which sample each row belongs to, if rows are parts of samples and ``samples`` does not say so.
-        left_out: share of the data that a model leaves out; None: the share of the models that did not see a sample.
+        left_out: share of the data that a model leaves out, as in :func:`hardsight.attribution.ledger.ledger`.
     """
     parts = held_out.decompose(loss)
     consensus = None if classes is None else held_out.consensus
@@ -127,7 +127,7 @@ def assemble(
                 oddity=labels.oddity,
                 prior=labels.prior,
                 label_posterior=labels.posterior,
-                left_out=left_out or float(held_out.count.double().mean()) / run.n_models,
+                left_out=left_out,
             )
         run = _add_trust(_add_label_model(run, account, held_out.labels), account, consensus, held_out, labels.posterior)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}
@@ -182,7 +182,21 @@ def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
         adjusted=adjusted,
         copy_set=job.copy_set,
         attribute=job.request.estimate.ledger is not False,
+        left_out=share_left_out(job, result),
     )
+
+
+def share_left_out(job: Job, result: RunResult) -> float:
+    """Return the share of the data that a model leaves out; 1 where predictions do not differ by what their models left out.
+
+    So it is with learners that split by themselves, and where all rounds have the same folds, as when one sample is left
+    out: their variance comes from random numbers alone.
+    """
+    plan = job.plan.select(range(result.repeats))
+    folds = [plan.rounds[index].fold for index in plan.repeat_indices] if plan.rounds else []
+    if all(np.array_equal(fold, folds[0]) for fold in folds):
+        return 1.0
+    return float(result.held_out.count.double().mean()) / plan.n_models
 
 
 def measure_adjusted(job: Job, result: RunResult) -> tuple[np.ndarray | None, AdjustedInfo]:

@@ -81,6 +81,16 @@ def in_halves(views: Tensor, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, T
                 yield chosen, view[chosen], number
 
 
+def share_predicted(folds: int | None, rows: Sequence[Tensor], n: int) -> float:
+    """Return the share of the data that each model left out: that of a fold, or of the rows that a view predicts.
+
+    Args:
+        folds: number of folds, if the user says it.
+        rows: the rows that each view predicts, of ``n``.
+    """
+    return sum(map(len, rows)) / (n * len(rows)) if folds is None else 1 / folds
+
+
 def read_feature_matrix(features: Any, n: int) -> np.ndarray:
     """Return the features of samples, ``(sample, feature)`` float64.
 

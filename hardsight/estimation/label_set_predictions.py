@@ -22,7 +22,7 @@ from hardsight.difficulty.run_info import RefinedInfo, RunInfo
 from hardsight.errors import InputError
 from hardsight.estimation.assemble import LabelInfo, TrueLabels, has_ledger
 from hardsight.estimation.class_predictions import Outputs, read_class_predictions
-from hardsight.estimation.held_out_arrays import as_array, in_halves, read_feature_matrix, read_mask
+from hardsight.estimation.held_out_arrays import as_array, in_halves, read_feature_matrix, read_mask, share_predicted
 from hardsight.estimation.label_set_witnesses import read_label_set_witnesses
 from hardsight.estimation.label_sets import assemble_labels, read_features_of_whole
 from hardsight.estimation.reweighted_rounds import infer_labels
@@ -45,6 +45,7 @@ def measure_label_set_predictions(
     frames: Sequence[pd.DataFrame],
     outputs: str,
     held_out: Any,
+    folds: int | None,
     loss: Loss,
     ids: Any,
     names: Any,
@@ -101,7 +102,8 @@ def measure_label_set_predictions(
     with limit_threads(log_prob[0].numel()):
         labels = _infer(moments, samples, loss, witnesses)
         run = replace(run, notices=(*run.notices, *labels.notices), witnesses=labels.witnesses)
-        return assemble_labels(moments, samples, run, labels.info, loss=loss)
+        left_out = share_predicted(folds, rows, len(samples))
+        return assemble_labels(moments, samples, run, labels.info, loss=loss, left_out=left_out)
 
 
 def _find_columns(matrix: LabelMatrix, frames: Sequence[pd.DataFrame], names: Any, n_columns: int) -> list[int]:
@@ -177,6 +179,11 @@ def _read_pairs(views: Tensor, rows: Sequence[Tensor], ids: np.ndarray, outputs:
             notices.append(
                 "The predictions are within 0 and 1: they are read as probabilities of having each label "
                 "(outputs='logits' reads them as log-odds)."
+            )
+        elif bool((values <= 0).all()):
+            notices.append(
+                "No prediction is above 0: they are read as log-odds of having each label "
+                "(outputs='log-probabilities' reads them as logarithms of probabilities)."
             )
     if outputs == "logits":
         return torch.stack([logsigmoid(-views), logsigmoid(views)], -1), notices

@@ -30,6 +30,7 @@ from hardsight.estimation.assemble import (
     measure_adjusted,
     read_features,
     run_info,
+    share_left_out,
 )
 from hardsight.estimation.job import Job
 from hardsight.estimation.runner import RunResult
@@ -72,6 +73,7 @@ def assemble_label_sets(job: Job, result: RunResult, labels: TrueLabels) -> Diff
         adjusted=adjusted,
         copy_set=job.copy_set,
         attribute=job.request.estimate.ledger is not False,
+        left_out=share_left_out(job, result),
     )
 
 
@@ -85,6 +87,7 @@ def assemble_labels(
     adjusted: np.ndarray | None = None,
     copy_set: np.ndarray | None = None,
     attribute: bool = True,
+    left_out: float = 1.0,
 ) -> Difficulty:
     """Build the result of held-out predictions of parts, label by label; arguments as in :func:`assemble`."""
     layout = samples.layout
@@ -104,6 +107,7 @@ def assemble_labels(
                 adjusted=None if adjusted is None else adjusted[rows],
                 copy_set=None if copy_set is None else copy_set[rows],
                 attribute=attribute,
+                left_out=left_out,
             )
         )
     sum_se = held_out.sample_standard_error(loss)

@@ -20,7 +20,14 @@ from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.estimation.assemble import LabelInfo, assemble, has_ledger, read_features
 from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
-from hardsight.estimation.held_out_arrays import as_array, in_halves, name_rows, read_feature_matrix, read_mask
+from hardsight.estimation.held_out_arrays import (
+    as_array,
+    in_halves,
+    name_rows,
+    read_feature_matrix,
+    read_mask,
+    share_predicted,
+)
 from hardsight.estimation.job import choose_loss
 from hardsight.estimation.label_set_predictions import measure_label_set_predictions
 from hardsight.estimation.witnesses import NO_LEDGER, WitnessedSamples, read_witnesses, use_witnesses
@@ -92,6 +99,8 @@ def measure_predictions(
     """
     frames = as_frames(predictions)
     check_indexes(y=y, ids=ids, features=features, **{f"predictions[{view}]": frame for view, frame in enumerate(frames)})
+    if folds is not None:
+        check_int("folds", folds, 2)
     if holds_several(y):
         if samples is not None or parts is not None:
             raise InputError("samples and parts are for rows with one label, and y holds several per sample: leave them out")
@@ -101,6 +110,7 @@ def measure_predictions(
             frames=frames,
             outputs=outputs,
             held_out=held_out,
+            folds=folds,
             loss=choose_loss(loss, regression=False),
             ids=ids,
             names=classes,
@@ -130,8 +140,6 @@ def measure_predictions(
             )
         views, more = read_class_predictions(views, rows, names, outputs)
         notices = [*notices, *more]
-    if folds is not None:
-        check_int("folds", folds, 2)
     measured_loss = choose_loss(loss, regression=class_names is None)
     moments = HeldOut.from_views(
         torch.from_numpy(labels),
@@ -167,7 +175,7 @@ def measure_predictions(
             loss=measured_loss,
             labels=info,
             labelled_parts=labelled_parts,
-            left_out=None if folds is None else 1 / folds,
+            left_out=share_predicted(folds, rows, n_samples),
         )
 
 
