@@ -1,4 +1,4 @@
-"""A folder of 100,000 photographs by the command line: CPU seconds of every stage, peak memory, and what was found.
+"""A folder of many photographs by the command line: CPU seconds of every stage, peak memory, and what was found.
 
     python benchmarks/draw_photographs.py IMAGES FOLDER
     python benchmarks/photographs.py FOLDER OUT EMBEDDING > benchmarks/photographs.md
