@@ -88,7 +88,7 @@ def _use_settings(ctx: click.Context, _option: click.Parameter, place: Path | No
 
 def _read_toml(place: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(place.read_text(encoding="utf-8"))
+        return tomllib.loads(place.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"cannot read the settings file {place}: {error.strerror}") from None
     except ValueError as error:
@@ -141,12 +141,15 @@ def _check_target(ctx: click.Context, _option: click.Parameter, target: Path | N
     """Return where settings are to be written.
 
     Raises:
-        InputError: the name does not end in .toml, so that it could be a file of data, or its folder is missing.
+        InputError: the name does not end in .toml, so that it could be a file of data, or its folder is missing, or it is
+            a folder.
     """
     if target is None or ctx.resilient_parsing:
         return None
     if target.suffix.lower() != _SUFFIX:
         raise InputError(f"--save-settings must end in {_SUFFIX}. Got {target}")
+    if target.is_dir():
+        raise InputError(f"cannot write {target}, which is a folder: choose another name")
     if not target.parent.is_dir():
         raise InputError(f"cannot write {target}: there is no folder {target.parent}: create it first")
     return target

@@ -165,3 +165,15 @@ def test_preferences_are_repeated(folder):
     assert run("preferences", "pairs.csv", *options, "--save-settings", "run.toml").exit_code == 0
     assert tomllib.loads((folder / "run.toml").read_text())["file"] == "pairs.csv"
     assert run("preferences", "--settings", "run.toml").exit_code == 0
+
+
+def test_a_folder_is_no_target_of_settings(folder):
+    (folder / "run.toml").mkdir()
+    line = error_line("measure", "data.csv", "--label", "y", *QUICK, "--save-settings", "run.toml")
+    assert "which is a folder" in line
+    assert not (folder / "hardsight-results").exists()
+
+
+def test_settings_may_begin_with_a_byte_order_mark(folder):
+    (folder / "run.toml").write_text('label = "nothing"\n', encoding="utf-8-sig")
+    assert "'nothing'" in error_line("measure", "data.csv", "--settings", "run.toml", *QUICK)

@@ -50,7 +50,7 @@ def parse(document: Any, control: str | None = None) -> SpanProject:
         )
     texts = tuple(value if isinstance(value, str) else "" for value in data[content])
     spans: list[tuple[TextSpan, ...] | None] = []
-    skipped, n_disputed, faults = [], 0, []
+    skipped, n_disputed, n_elsewhere, faults = [], 0, 0, []
     for number, (task, text) in enumerate(zip(document, texts, strict=True)):
         annotations = label_studio.list_annotations(task)
         of_task = [each for each in annotations if not label_studio.is_skipped(each)]
@@ -62,7 +62,9 @@ def parse(document: Any, control: str | None = None) -> SpanProject:
         if None in of_each:
             faults.append(ids[number])
         n_disputed += len(set(of_each)) > 1
-        spans.append(of_each[_newest(of_task)])
+        newest = _newest(of_task)
+        n_elsewhere += _count_elsewhere(of_task[newest], control, text)
+        spans.append(of_each[newest])
     if faults:
         named = join_examples(faults, _MAX_NAMED)
         raise InputError(
@@ -70,6 +72,12 @@ def parse(document: Any, control: str | None = None) -> SpanProject:
         )
     if n_disputed:
         notices.append(f"Annotations of {n_disputed:,} tasks differ: one that is marked as true counts, or the newest.")
+    if n_elsewhere:
+        subject = "1 region stores" if n_elsewhere == 1 else f"{n_elsewhere:,} regions store"
+        notices.append(
+            f"{subject} another text than stands at that place, so spans may be wrong: compare the texts, and their line "
+            "ends, with those that were labelled."
+        )
     extra = {"to_name": objects[0], "content": content}
     return SpanProject(
         label_studio.NAME, document, ids, texts, tuple(spans), control, tuple(skipped), tuple(notices), extra=extra
@@ -143,6 +151,22 @@ def _characters(text: str, start: int, end: int, quote: Any) -> tuple[int, int]:
         return start, end
     first = len(before.decode("utf-16-le", "surrogatepass"))
     return first, first + len(quote)
+
+
+def _count_elsewhere(annotation: Mapping[str, Any], control: str, text: str) -> int:
+    """Return how many regions store another text than stands at their place; blanks and line ends may differ."""
+    count = 0
+    for _, result in _regions({"annotations": [annotation]}, control):
+        value = result["value"]
+        if isinstance(shown := value.get("text"), str):
+            start, end = _characters(text, value["start"], value["end"], shown)
+            count += _without_blanks(text[start:end]) != _without_blanks(shown)
+    return count
+
+
+def _without_blanks(text: str) -> str:
+    # Line ends within a region may be a backslash and an n.
+    return "".join(text.replace("\\n", " ").split())
 
 
 def _units(text: str, at: int) -> int:

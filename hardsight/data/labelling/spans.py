@@ -80,13 +80,14 @@ class SpanProject:
         """Return the BIO tags of the words of each labelled task, by the position of the task.
 
         Raises:
-            InputError: spans overlap; names the tasks.
+            InputError: spans overlap, or parts of one word have spans of their own; names the tasks.
         """
         tags, overlapping = dict[int, list[str]](), []
         for number, spans in enumerate(self.spans):
             if spans is None:
                 continue
-            of_task = _tag_words(self.texts[number], spans)
+            # A region that was entered twice is one.
+            of_task = _tag_words(self.texts[number], sorted(set(spans)))
             if of_task is None:
                 overlapping.append(self.ids[number])
             else:

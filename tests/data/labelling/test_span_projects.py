@@ -130,3 +130,17 @@ def test_columns_of_tables_are_refused_for_spans(tmp_path) -> None:
     path = write(tmp_path / "tasks.json", [studio_task(3, entered(region(0, 4, "PER")))])
     with pytest.raises(hs.InputError, match="whose words are measured: leave out id"):
         hs.read(path, id="source")
+
+
+def test_a_region_that_was_entered_twice_is_one(tmp_path) -> None:
+    tasks = [studio_task(1, entered(region(0, 9, "PER"), region(0, 9, "PER"))), studio_task(2, entered())]
+    tokens = read_project(write(tmp_path / "tasks.json", tasks)).tokens()
+    assert tokens.spans()["text"].tolist() == ["Anna - Lena"]
+
+
+def test_regions_that_store_another_text_have_a_notice(tmp_path) -> None:
+    lines = "Anna\nLena slept."
+    whole = region(0, 9, "PER", text="Anna\\nLena")
+    tasks = [studio_task(1, entered(region(1, 10, "PER", text="Anna-Lena"))), studio_task(2, entered(whole), text=lines)]
+    (notice,) = read_project(write(tmp_path / "tasks.json", tasks)).notices
+    assert notice.startswith("1 region stores another text")
