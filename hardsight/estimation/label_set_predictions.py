@@ -27,7 +27,7 @@ from hardsight.estimation.label_set_witnesses import read_label_set_witnesses
 from hardsight.estimation.label_sets import assemble_labels, read_features_of_whole
 from hardsight.estimation.reweighted_rounds import infer_labels
 from hardsight.estimation.true_labels import add_witnesses_to, describe_posterior
-from hardsight.estimation.witnesses import NO_LEDGER
+from hardsight.estimation.witnesses import NO_LEDGER, WitnessedSamples
 from hardsight.learners.base import as_tensor
 from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
@@ -98,7 +98,10 @@ def measure_label_set_predictions(
         notices=(*samples.notices, *notices),
     )
     index = y.index[has_labels] if isinstance(y, pd.Series | pd.DataFrame) else None
-    witnesses = read_label_set_witnesses(witness, samples, index)
+    witnessed = WitnessedSamples(
+        layout.whole.ids, samples.classes, np.flatnonzero(has_labels), len(has_labels), row_names=index
+    )
+    witnesses = read_label_set_witnesses(witness, samples, witnessed)
     with limit_threads(log_prob[0].numel()):
         labels = _infer(moments, samples, loss, witnesses)
         run = replace(run, notices=(*run.notices, *labels.notices), witnesses=labels.witnesses)

@@ -26,21 +26,19 @@ from hardsight.validation import describe_rows, join_examples, join_names
 _KINDS = "the probability of having each label, (sample, label), or the list of labels of every sample"
 
 
-def read_label_set_witnesses(witness: Any, samples: Samples, row_names: pd.Index | None) -> list[IndependentWitness]:
+def read_label_set_witnesses(witness: Any, samples: Samples, witnessed: WitnessedSamples) -> list[IndependentWitness]:
     """Convert what witnesses say of samples with several labels.
 
     Args:
         witness: an array ``(sample, label)`` of probabilities of having each label, in the order of the labels; a frame with
             a column per label; or lists of labels. Missing values: no answer. Several witnesses: a dict by name.
         samples: the parts.
-        row_names: index of the data as passed, at the samples; None: it has none.
+        witnessed: the whole samples.
 
     Raises:
         InputError: witnesses that cannot be used; all of their faults are reported at once.
     """
-    layout = samples.layout
-    of_samples = WitnessedSamples(layout.whole.ids, samples.classes, row_names=row_names)
-    return read_witnesses(witness, of_samples, partial(_read, parts=samples))
+    return read_witnesses(witness, witnessed, partial(_read, parts=samples))
 
 
 def _read(

@@ -9,6 +9,7 @@ from hardsight.attribution.label_noise.independent_witness import IndependentWit
 from hardsight.data import Samples
 from hardsight.data.columns import to_column
 from hardsight.data.conversion import to_pandas
+from hardsight.data.label_matrix import NOT_ASKED, holds_several, read_label_matrix
 from hardsight.data.labels import missing_labels
 from hardsight.errors import InputError
 from hardsight.estimation.label_set_witnesses import read_label_set_witnesses
@@ -32,13 +33,15 @@ def witnesses_of(witness: Any, samples: Samples, X: Any, y: Any, request: Reques
         raise InputError("witness serves P(label wrong), which estimate.ledger=False leaves out: leave out one of them")
     if request.loss not in (None, "log") and samples.classes is not None:
         raise InputError(f"witness serves P(label wrong), which loss={request.loss!r} does not have: leave out one of them")
-    if samples.whole is not None:
-        return read_label_set_witnesses(witness, samples, _index_of(X, y, len(samples.layout.whole)))
-    if isinstance(X, Samples):
-        return read_witnesses(witness, WitnessedSamples(samples.ids, samples.classes))
-    rows, n_rows = _find_rows(X, y, len(samples))
-    index = _index_of(X, y, len(samples), rows)
-    return read_witnesses(witness, WitnessedSamples(samples.ids, samples.classes, rows, n_rows, index))
+    whole = samples if samples.whole is None else samples.whole
+    rows, n_rows = (None, None) if isinstance(X, Samples) else _find_rows(X, y, len(whole))
+    index = None if isinstance(X, Samples) else _index_of(X, y, len(whole), rows)
+    witnessed = WitnessedSamples(whole.ids, samples.classes, rows, n_rows, index)
+    return (
+        read_witnesses(witness, witnessed)
+        if samples.whole is None
+        else read_label_set_witnesses(witness, samples, witnessed)
+    )
 
 
 def _index_of(X: Any, y: Any, n_samples: int, rows: np.ndarray | None = None) -> pd.Index | None:
@@ -61,7 +64,10 @@ def _find_rows(X: Any, y: Any, n_samples: int) -> tuple[np.ndarray | None, int |
         X = to_pandas(X)
         y = X[y] if isinstance(X, pd.DataFrame) and y in X.columns else None
     try:
-        missing = missing_labels(to_column(y, "y"))
+        if y is not None and holds_several(y):
+            missing = (read_label_matrix(y, "y").values == NOT_ASKED).all(1)
+        else:
+            missing = missing_labels(to_column(y, "y"))
     except InputError:
         return None, None
     rows = np.flatnonzero(~missing)

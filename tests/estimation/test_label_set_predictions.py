@@ -170,3 +170,25 @@ def test_witnesses_of_labels_that_do_not_fit_are_refused(scene, witness, message
     X, Y, _, says = scene
     with pytest.raises(hs.InputError, match=message):
         measured(X, Y, witness(says))
+
+
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_a_witness_may_have_a_row_per_row_of_the_data_where_some_have_no_label(as_frame):
+    log_odds, Y, _ = make_predictions()
+    Y, witness = Y.astype(float), expit(log_odds[0] + 1)
+    Y[:5] = np.nan
+    labelled = np.arange(200) >= 5
+    measure_again = [
+        lambda y, witness, rows: hs.measure_predictions(log_odds[:, rows], y, witness=witness),
+        lambda y, witness, rows: hs.measure(
+            log_odds[0, rows], y, learner="logistic", folds=2, repeats=2, refine=False, witness=witness
+        ),
+    ]
+    names = [f"r{row}" for row in range(200)]
+    data = [pd.DataFrame(each, index=names) if as_frame else each for each in (Y, witness)]
+    for measure in measure_again:
+        all_rows = measure(*data, np.arange(200))
+        assert all_rows.run.witnesses[0]["n_answers"] == 3 * 195
+        np.testing.assert_allclose(
+            all_rows.p_wrong, measure(Y[labelled], witness[labelled], np.flatnonzero(labelled)).p_wrong
+        )
