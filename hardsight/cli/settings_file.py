@@ -17,7 +17,6 @@ from hardsight.cli.options import TextOrFile
 from hardsight.cli.sections import SectionedCommand
 from hardsight.errors import Faults, InputError
 from hardsight.io.atomic import atomic_write
-from hardsight.validation import suggest_name
 
 # Options about one run, not about how it is repeated.
 _NOT_SAVED = ("resume",)
@@ -71,6 +70,9 @@ def _use_settings(ctx: click.Context, _option: click.Parameter, place: Path | No
     """
     if place is None or ctx.resilient_parsing:
         return
+    # It loads numpy, which takes longer than the help.
+    from hardsight.validation import suggest_name
+
     parameters, faults = _parameters(ctx.command), Faults()
     values: dict[str, Any] = {}
     for name, value in _read_toml(place).items():

@@ -127,17 +127,19 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
         options.check()
     with faults.collect():
         options = replace(options, embedding=find_embedding(options.embedding, place.parent))
-    known = len(faults.messages)
+    n_faults = len(faults.messages)
     with faults.collect():
         check_place(place, options)
-    if len(faults.messages) > known:
+    if len(faults.messages) > n_faults:
         faults.raise_all()
     if is_conll(place, options.tag_column):
         return _read_tokens(place, options, faults)
     tasks: SpanProject | None = None
+    n_faults = len(faults.messages)
     with faults.collect():
         tasks = find_span_project(place, options.label, options.encoding)
-    faults.raise_all()
+    if tasks is not None or len(faults.messages) > n_faults:
+        faults.raise_all()
     if tasks is not None:
         return _read_spans(place, tasks, options)
     reader: Reader | None = None

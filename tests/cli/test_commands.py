@@ -417,7 +417,7 @@ def test_more_bad_paths(tmp_path):
 
 def test_usage_errors_have_status_two(iris):
     assert "No such option" in error_line("measure", iris, "--lable", "kind", status=2)
-    assert "go with --splits subsets" in error_line("measure", iris, "--label", "kind", "--ratio", "0.5", status=2)
+    assert "need --splits subsets" in error_line("measure", iris, "--label", "kind", "--ratio", "0.5", status=2)
     assert "Missing argument" in error_line("measure", status=2)
 
 

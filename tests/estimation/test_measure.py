@@ -224,7 +224,7 @@ def test_equal_rows_of_few_categories_are_different_samples():
     d, _ = measure(x=x)
     assert d.settings["duplicates"] == "apart"
     assert d.copy_set is None
-    notice = next(n for n in d.settings["notices"] if "taken for different samples" in n)
+    notice = next(n for n in d.settings["notices"] if "count as different samples" in n)
     assert "duplicates='together' (--duplicates together)" in notice
     d, _ = measure(x=x, duplicates="together")
     assert (d.copy_set >= 0).all()
