@@ -12,7 +12,11 @@ from hardsight.data.columns import check_ids
 from hardsight.data.conversion import to_numpy
 from hardsight.data.finite import check_finite
 from hardsight.data.labelled_parts import Parts
+from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import Faults, InputError, first_line
+from hardsight.measures.losses import Loss
+
+SEED = 0
 
 
 def as_array(name: str, values: Any, shape: str, kind: type) -> np.ndarray:
@@ -79,6 +83,21 @@ def in_halves(views: Tensor, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, T
             chosen = of_view[half == number]
             if len(chosen):
                 yield chosen, view[chosen], number
+
+
+def describe_views(loss: Loss, n_views: int, label: str, part_name: str | None, notices: Sequence[str]) -> RunInfo:
+    """Return the record of a run whose predictions the user computed, one model per view."""
+    return RunInfo(
+        loss=loss,
+        learner="predictions as given",
+        reason="as given",
+        splits="as given",
+        n_models=n_views,
+        seed=SEED,
+        label_name=label,
+        part_name=part_name,
+        notices=tuple(notices),
+    )
 
 
 def share_predicted(folds: int | None, rows: Sequence[Tensor], n: int) -> float:

@@ -14,15 +14,23 @@ from hardsight.attribution.label_noise import class_prior
 from hardsight.attribution.label_noise.independent_witness import IndependentWitness
 from hardsight.data import Samples
 from hardsight.data.columns import check_ids
-from hardsight.data.from_label_sets import split_labels
+from hardsight.data.from_label_sets import KIND, split_labels
 from hardsight.data.label_matrix import NOT_ASKED, LabelMatrix, leave_out_constant, read_label_matrix
 from hardsight.data.unlabelled import describe_unlabelled
 from hardsight.difficulty.result import Difficulty
-from hardsight.difficulty.run_info import RefinedInfo, RunInfo
+from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.errors import InputError
 from hardsight.estimation.assemble import LabelInfo, TrueLabels, has_ledger
 from hardsight.estimation.class_predictions import Outputs, read_class_predictions
-from hardsight.estimation.held_out_arrays import as_array, in_halves, read_feature_matrix, read_mask, share_predicted
+from hardsight.estimation.held_out_arrays import (
+    SEED,
+    as_array,
+    describe_views,
+    in_halves,
+    read_feature_matrix,
+    read_mask,
+    share_predicted,
+)
 from hardsight.estimation.label_set_witnesses import read_label_set_witnesses
 from hardsight.estimation.label_sets import assemble_labels, read_features_of_whole
 from hardsight.estimation.reweighted_rounds import infer_labels
@@ -35,7 +43,6 @@ from hardsight.measures.losses import Loss
 from hardsight.validation import check_choice, join_names
 
 _SHAPE = "(view, sample, label)"
-_SEED = 0
 
 
 def measure_label_set_predictions(
@@ -86,17 +93,7 @@ def measure_label_set_predictions(
     )
     part_of = torch.from_numpy(layout.row)
     moments = HeldOut.from_views(torch.from_numpy(samples.labels), 2, in_halves(log_prob, rows), part_of=part_of)
-    run = RunInfo(
-        loss=loss,
-        learner="predictions as given",
-        reason="as given",
-        splits="as given",
-        n_models=len(views),
-        seed=_SEED,
-        label_name=label,
-        part_name=None if samples.parts is None else samples.parts.kind,
-        notices=(*samples.notices, *notices),
-    )
+    run = describe_views(loss, len(views), label, KIND, [*samples.notices, *notices])
     index = y.index[has_labels] if isinstance(y, pd.Series | pd.DataFrame) else None
     witnessed = WitnessedSamples(
         layout.whole.ids, samples.classes, np.flatnonzero(has_labels), len(has_labels), row_names=index
@@ -205,7 +202,7 @@ def _infer(held_out: HeldOut, samples: Samples, loss: Loss, witnesses: list[Inde
     none = RefinedInfo(rounds=0, members=0, why="predictions as given")
     numeric = samples.layout.whole.numeric
     assert samples.groups is not None
-    info = read_features_of_whole(samples, samples.groups, _SEED) if numeric else LabelInfo()
+    info = read_features_of_whole(samples, samples.groups, SEED) if numeric else LabelInfo()
     if not has_ledger(held_out, loss):
         return TrueLabels(info, none, [NO_LEDGER] if witnesses else [])
     neighbours = None if info.neighbours is None else torch.from_numpy(info.neighbours.labels)

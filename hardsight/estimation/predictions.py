@@ -21,7 +21,9 @@ from hardsight.errors import InputError
 from hardsight.estimation.assemble import LabelInfo, assemble, has_ledger, read_features
 from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
 from hardsight.estimation.held_out_arrays import (
+    SEED,
     as_array,
+    describe_views,
     in_halves,
     name_rows,
     read_feature_matrix,
@@ -38,7 +40,6 @@ from hardsight.measures.losses import Loss
 from hardsight.validation import check_int
 
 _SHAPE = "(view, sample, class), or (view, sample) in regression"
-_SEED = 0
 _TWO_CLASSES = "with the probability p of the second of two classes, np.stack([1 - p, p], axis=-1)"
 
 
@@ -147,17 +148,7 @@ def measure_predictions(
         in_halves(views, rows),
         part_of=None if labelled_parts is None else torch.from_numpy(labelled_parts.codes),
     )
-    run = RunInfo(
-        loss=measured_loss,
-        learner="predictions as given",
-        reason="as given",
-        splits="as given",
-        n_models=len(views),
-        seed=_SEED,
-        label_name=label,
-        part_name=None if labelled_parts is None else kind,
-        notices=tuple(notices),
-    )
+    run = describe_views(measured_loss, len(views), label, None if labelled_parts is None else kind, notices)
     index = y.index if isinstance(y, pd.Series) else None
     witnesses = read_witnesses(witness, WitnessedSamples(names, class_names, row_names=index))
     info = LabelInfo()
@@ -247,7 +238,7 @@ def read_given_features(features: Any, labels: np.ndarray | None, n: int, blocks
     matrix = read_feature_matrix(features, n)
     if blocks is None:
         blocks = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
-    return read_features(matrix, labels, blocks, _SEED)
+    return read_features(matrix, labels, blocks, SEED)
 
 
 def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tensor]:
