@@ -147,11 +147,11 @@ def _make_samples(matrix: LabelMatrix, ids: np.ndarray, features: Any, label: st
         kind="ids" if features is None else "array",
         label_name=label,
     )
-    known = np.flatnonzero((matrix.values != NOT_ASKED).any(1))
+    labelled = np.flatnonzero((matrix.values != NOT_ASKED).any(1))
     notices = [*matrix.notices]
-    if len(known) < n:
-        notices.append(describe_unlabelled(label, n - len(known), n, None))
-        whole, matrix = whole.take(known), matrix.take(known)
+    if len(labelled) < n:
+        notices.append(describe_unlabelled(label, n - len(labelled), n, None))
+        whole, matrix = whole.take(labelled), matrix.take(labelled)
     return split_labels(whole, matrix.values, matrix.names, notices)
 
 

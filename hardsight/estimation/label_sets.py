@@ -135,9 +135,11 @@ def _take_info(info: LabelInfo, rows: np.ndarray, samples: Samples) -> LabelInfo
 def _take_posterior(posterior: LabelPosterior, rows: torch.Tensor) -> LabelPosterior:
     evidence = posterior.evidence
     per_row = ("consensus", "label", "neighbours", "in_small_class", "max_p_wrong")
-    taken: dict[str, Any] = {name: None if (values := getattr(evidence, name)) is None else values[rows] for name in per_row}
+    of_rows: dict[str, Any] = {
+        name: None if (values := getattr(evidence, name)) is None else values[rows] for name in per_row
+    }
     return posterior._replace(
-        evidence=evidence._replace(**taken, witnesses=tuple(each[rows] for each in evidence.witnesses)),
+        evidence=evidence._replace(**of_rows, witnesses=tuple(each[rows] for each in evidence.witnesses)),
         witnessed=None if posterior.witnessed is None else posterior.witnessed[rows],
     )
 

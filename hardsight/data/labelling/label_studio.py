@@ -67,18 +67,21 @@ def parse(document: Any, control: str | None = None) -> LabellingProject:
     names = unique_ids(NAME, ids, notices)
     if not controls and control is None:
         # Nothing is labelled yet, which is said where labels are needed.
-        control, chosen = "label", []
+        control, of_control = "label", []
     else:
         control = choose_control(NAME, "label control", controls, control)
-        chosen = [each for each in readable if each.control == control]
-    labels = as_sets([each.label() for each in chosen])
+        of_control = [each for each in readable if each.control == control]
+    labels = as_sets([each.label() for each in of_control])
     labelled = {label.task for label in labels}
     skipped = tuple(
         n for n, task in enumerate(document) if n not in labelled and any(map(is_skipped, list_annotations(task)))
     )
     data = pd.DataFrame([task["data"] for task in document]).astype(object)
-    content = find_content(data, [*dict.fromkeys(each.shown for each in chosen), *_SHOWN])
-    extra = {"to_name": chosen[0].shown if chosen else content, "type": chosen[0].kind if chosen else "choices"}
+    content = find_content(data, [*dict.fromkeys(each.shown for each in of_control), *_SHOWN])
+    extra = {
+        "to_name": of_control[0].shown if of_control else content,
+        "type": of_control[0].kind if of_control else "choices",
+    }
     return LabellingProject(NAME, document, names, data, control, content, labels, skipped, tuple(notices), extra=extra)
 
 

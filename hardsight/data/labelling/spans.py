@@ -111,9 +111,12 @@ class SpanProject:
                 within += bool(touched) and (touched[0][0] < span.start or touched[-1][1] > span.end)
         notices = []
         if within:
-            notices.append(f"{within:,} spans begin or end within a word. They count as spans of whole words.")
+            spans_end = "span begins or ends" if within == 1 else "spans begin or end"
+            notices.append(f"{within:,} {spans_end} within a word. Such spans count as spans of whole words.")
         if empty:
-            notices.append(f"{empty:,} spans hold no word, and were left out.")
+            notices.append(
+                f"{empty:,} {'span holds no word and was' if empty == 1 else 'spans hold no word and were'} left out."
+            )
         return notices
 
     def n_words(self, task: int) -> int:

@@ -84,8 +84,8 @@ def test_spans_that_are_not_whole_words_count_as_words_with_a_notice() -> None:
     )
     tokens = project.tokens()
     assert tokens.tags[:5].tolist() == ["O", "O", "O", "O", "B-PER"]
-    assert "1 spans begin or end within a word" in tokens.notices[1]
-    assert "1 spans hold no word" in tokens.notices[2]
+    assert "1 span begins or ends within a word" in tokens.notices[1]
+    assert "1 span holds no word" in tokens.notices[2]
 
 
 def test_choices_beside_spans_are_read_as_before(tmp_path) -> None:
