@@ -29,7 +29,11 @@ def test_measure_and_apply(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("measure", "train.conll", "--folds", 3, "--repeats", 2, "--out", "out", "--quiet")
     assert result.exit_code == 0, result.output
-    assert re.search(r"About 1\d of 600 tokens are probably labelled wrong, in 1\d of 150 sentences", result.output)
+    # 13 are. Models that six parts of 150 sentences teach are not sure of all.
+    count = re.search(r"About (\d+) of 600 tokens are probably labelled wrong, in (\d+) of 150 sentences", result.output)
+    assert count is not None
+    assert len(wrong) / 2 <= int(count[1]) <= len(wrong)
+    assert count[1] == count[2]
     ranked = pd.read_csv(tmp_path / "out" / "difficulty.csv")
     assert set(ranked["text"].head(10)) <= set(NAMES)
     assert (ranked["label"].head(10) == "B-LOC").all()
