@@ -16,7 +16,6 @@ from click.core import ParameterSource
 from hardsight.cli.options import TextOrFile
 from hardsight.cli.sections import SectionedCommand
 from hardsight.errors import Faults, InputError
-from hardsight.io.atomic import atomic_write
 
 # Options about one run, not about how it is repeated.
 _NOT_SAVED = ("resume",)
@@ -42,6 +41,9 @@ class RepeatableCommand(SectionedCommand):
         text = "" if target is None else _format_settings(ctx, target)
         value = super().invoke(ctx)
         if target is not None:
+            # Not for the help.
+            from hardsight.io.atomic import atomic_write
+
             with atomic_write(target) as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
             click.echo(f"wrote {target}", err=True)
