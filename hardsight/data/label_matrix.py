@@ -162,8 +162,8 @@ def read_delimited(y: Any, name: str, separator: str, *, merge_spellings: bool =
         raise InputError(
             f"labels {name!r} must be text to be separated. Got {kind} ({describe_rows(other)}): leave out label_separator"
         )
-    written = [cell for cell in cells[~missing] if _WRITTEN_LIST.fullmatch(cell.strip())]
-    if 2 * len(written) > (~missing).sum():
+    written = _written_lists(cells[~missing].tolist())
+    if written:
         raise InputError(
             f"labels {name!r} are written as lists, such as {written[0][:40]!r}: {_READ_LISTS.format(name)}, and leave out "
             "label_separator"
@@ -190,8 +190,8 @@ def notice_several(classes: Sequence[Any] | None, name: str) -> list[str]:
     """Return a notice if classes look like texts that hold several labels, such as "dog", "cat" and "dog;cat"."""
     if classes is None or not all(isinstance(each, str) for each in classes):
         return []
-    written = [each for each in classes if _WRITTEN_LIST.fullmatch(each.strip())]
-    if 2 * len(written) > len(classes):
+    written = _written_lists(classes)
+    if written:
         notice = f"Classes of {name!r} look like written lists, such as {written[0][:40]!r}. To measure every label, "
         return [f"{notice}{_READ_LISTS.format(name)}."]
     for mark in _CERTAIN_MARKS:
@@ -202,6 +202,12 @@ def notice_several(classes: Sequence[Any] | None, name: str) -> list[str]:
             )
             return [notice]
     return []
+
+
+def _written_lists(texts: Sequence[str]) -> list[str]:
+    """Return the texts that are lists as Python or JSON writes them, if most are; otherwise none."""
+    written = [text for text in texts if _WRITTEN_LIST.fullmatch(text.strip())]
+    return written if 2 * len(written) > len(texts) else []
 
 
 def _are_joined(classes: Sequence[str], mark: str) -> bool:

@@ -59,7 +59,7 @@ def advise(d: Difficulty, project: SpanProject, top: int | None) -> list[tuple[i
         suggested, reasons = _suggest(project, task, spans.get(str(project.ids[task]), []))
         about = Advice(
             id=project.ids[task],
-            given=_describe(text, own),
+            measured=_describe(text, own),
             label=_describe(text, suggested),
             p_label=None,
             rank=rank,
@@ -148,7 +148,7 @@ def _suggest(project: SpanProject, task: int, judged: list[_Judged]) -> tuple[li
     for each in judged:
         now = project.place(task, each.span)
         if each.p_wrong <= 0.5:
-            # As it was given, which may end within a word.
+            # As it was labelled, which may end within a word.
             suggested |= {span for span in project.spans[task] or () if span.start < now.end and now.start < span.end}
             continue
         then = None if each.likeliest is None else project.place(task, each.likeliest)

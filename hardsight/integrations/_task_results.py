@@ -17,7 +17,7 @@ class TaskResults(NamedTuple):
 
     Attributes:
         ids: of the tasks.
-        given: the labels that were measured: a label, or a list of labels; None without labels.
+        measured: the labels that were measured: a label, or a list of labels; None without labels.
         suggested: the likeliest true labels, likewise.
         p_suggested: probability of ``suggested``, ``(task,)``; NaN if unknown.
         doubt: probability that the given label is wrong, or the target an outlier, ``(task,)``; of several labels that of
@@ -28,7 +28,7 @@ class TaskResults(NamedTuple):
     """
 
     ids: list[Any]
-    given: list[Any]
+    measured: list[Any]
     suggested: list[Any]
     p_suggested: np.ndarray
     doubt: np.ndarray | None
@@ -52,11 +52,11 @@ class TaskResults(NamedTuple):
     @classmethod
     def _of_single_labels(cls, d: Difficulty) -> "TaskResults":
         n = len(d)
-        given = [None] * n if d.loss_only else list(map(to_json, d.label_names(d.labels).tolist()))
+        measured = [None] * n if d.loss_only else list(map(to_json, d.label_names(d.labels).tolist()))
         suggested = [None] * n if d.suggested is None else list(map(to_json, d.label_names(d.suggested).tolist()))
         p_suggested = np.full(n, np.nan) if d.p_suggested is None else d.p_suggested
         doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
-        return cls(d.ids.tolist(), given, suggested, p_suggested, doubt, d.error, np.arange(n), d.ranking_by_doubt)
+        return cls(d.ids.tolist(), measured, suggested, p_suggested, doubt, d.error, np.arange(n), d.ranking_by_doubt)
 
     @classmethod
     def _of_label_sets(cls, d: Difficulty) -> "TaskResults":
@@ -110,4 +110,4 @@ def changed_labels(d: Difficulty, rows: Sequence[int], task: int | str, now: Any
         )
     new = [YES if part in labels else NO for part in parts]
     before = d.label_names(d.labels[list(rows)]).tolist()
-    return {row: label for row, label, given in zip(rows, new, before, strict=True) if label != given}
+    return {row: label for row, label, old in zip(rows, new, before, strict=True) if label != old}

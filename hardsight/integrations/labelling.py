@@ -176,8 +176,8 @@ def _new_tasks(d: Difficulty, samples: Samples) -> NewTasks:
             f"samples of kind {samples.kind!r} have nothing that a labelling tool can show: pass texts, a table, or a "
             "folder of images"
         )
-    given = [] if d.loss_only else [to_json(label) for label in d.label_names(d.labels).tolist()]
-    return NewTasks(tuple(d.ids.tolist()), contents, given, samples.label_name, d.classes, kind)
+    labels = [] if d.loss_only else [to_json(label) for label in d.label_names(d.labels).tolist()]
+    return NewTasks(tuple(d.ids.tolist()), contents, labels, samples.label_name, d.classes, kind)
 
 
 def _tasks_to_look_at(results: TaskResults, top: int | None) -> np.ndarray:
@@ -213,7 +213,7 @@ def _advise(
     return [
         Advice(
             id=ids[str(results.ids[task])],
-            given=results.given[task],
+            measured=results.measured[task],
             label=results.suggested[task],
             p_label=_probability(results.p_suggested, task),
             rank=rank,
@@ -297,7 +297,7 @@ def decisions(
             f"like {names.tolist()[0]!r}): pass the result of these tasks"
         )
     labels, _ = tasks.agreed_labels()
-    given = d.label_names(d.labels).tolist()
+    measured_labels = d.label_names(d.labels).tolist()
     skipped, changes = set(tasks.skipped), list[tuple[int, str, str]]()
     unchanged = unlabelled = 0
     for number in measured:
@@ -306,7 +306,7 @@ def decisions(
             if d.sample is not None:
                 new_labels = changed_labels(d, rows, tasks.ids[number], now)
             else:
-                new_labels = {row: str(now) for row in rows if not same_cell(str(now), str(given[row]))}
+                new_labels = {row: str(now) for row in rows if not same_cell(str(now), str(measured_labels[row]))}
             changes += [(row, RELABEL, label) for row, label in new_labels.items()]
             unchanged += not new_labels
         elif number in skipped:
@@ -324,8 +324,8 @@ def _decide_spans(d: Difficulty, tasks: SpanProject) -> TaskDecisions:
 
 def _make_decisions(d: Difficulty, changes: list[tuple[int, str, str]]) -> pd.DataFrame:
     """Return decisions, checked, from rows of the result, actions and labels."""
-    ids, given = d.ids.tolist(), d.label_names(d.labels).tolist()
-    decided = [(ids[row], action, label, str(given[row])) for row, action, label in changes]
+    ids, labels = d.ids.tolist(), d.label_names(d.labels).tolist()
+    decided = [(ids[row], action, label, str(labels[row])) for row, action, label in changes]
     table = pd.DataFrame(decided, columns=["id", "action", "label", "given"]).set_index("id")
     match_decisions(table.reset_index(), d)
     return table

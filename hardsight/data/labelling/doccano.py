@@ -109,7 +109,7 @@ def create(new: NewTasks) -> LabellingProject:
     """
     if new.kind == "image" or new.classes is None:
         raise InputError("doccano imports texts with classes, and these are not: use another tool")
-    document = [{"text": text, _CONTROL: [str(label)]} for text, label in zip(new.contents, new.given, strict=True)]
+    document = [{"text": text, _CONTROL: [str(label)]} for text, label in zip(new.contents, new.labels, strict=True)]
     data = pd.DataFrame({"text": new.contents}, dtype=object)
     return LabellingProject(NAME, document, new.ids, data, _CONTROL, "text", (), lines=True)
 

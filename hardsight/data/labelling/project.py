@@ -30,7 +30,7 @@ class NewTasks(NamedTuple):
     Attributes:
         ids: of the samples.
         contents: a text per task, or the path of an image.
-        given: the labels that were measured; None without labels.
+        labels: those that were measured; None without labels.
         control: what the label is called.
         classes: the labels to choose from; None if they are numbers.
         kind: what the contents are.
@@ -38,7 +38,7 @@ class NewTasks(NamedTuple):
 
     ids: tuple[Any, ...]
     contents: list[str]
-    given: list[Any]
+    labels: list[Any]
     control: str
     classes: tuple[Any, ...] | None
     kind: Literal["text", "image"]
@@ -67,7 +67,7 @@ class Advice(NamedTuple):
 
     Attributes:
         id: of the task.
-        given: the label that was measured.
+        measured: the label that was measured.
         label: the likeliest true label; None if there is none to suggest.
         p_label: its probability; None if unknown.
         rank: 1 for the task to look at first.
@@ -78,7 +78,7 @@ class Advice(NamedTuple):
     """
 
     id: str | int
-    given: Any
+    measured: Any
     label: Any
     p_label: float | None
     rank: int
@@ -97,7 +97,7 @@ class Advice(NamedTuple):
         numbers = {"p_wrong": self.p_wrong, "error": self.error}
         fields: dict[str, Any] = {f"{PREFIX}rank": self.rank}
         fields |= {f"{PREFIX}{name}": round(value, 4) for name, value in numbers.items() if value is not None}
-        labels = {"given": self.given, "suggested": self.label}
+        labels = {"given": self.measured, "suggested": self.label}
         fields |= {f"{PREFIX}{name}": _as_text(value) for name, value in labels.items() if value is not None}
         return fields | ({f"{PREFIX}reason": self.reason} if self.reason else {})
 
