@@ -32,11 +32,7 @@ def fit_span_tag_model(evidence: Evidence, outside: int | None) -> LabelModel:
         evidence: evidence without neighbours.
         outside: class of the tokens outside of spans; None if there are none.
     """
-    rows = rows_to_fit(evidence, DEFAULT_CONFIG)
-    fitter = _Fitter(
-        evidence.label_evidence(rows), evidence.label[rows], evidence.prior, n_from_models=evidence.n_from_models
-    )
-    fitter.outside = outside
+    fitter = _Fitter(evidence, rows_to_fit(evidence, DEFAULT_CONFIG), outside)
     if not fitter.is_informative():
         return fitter.noise_free_model()
     shares = fitter.label_shares().clamp(min=1 / fitter.n_rows)
@@ -76,7 +72,14 @@ def back_off(
 class _Fitter(LabelModelFitter):
     """Fits the model: other rates, and no lower bound of the evidence weights."""
 
-    outside: int | None = None
+    def __init__(self, evidence: Evidence, rows: Int64[Tensor, " row"], outside: int | None) -> None:
+        super().__init__(
+            evidence.label_evidence(rows), evidence.label[rows], evidence.prior, n_from_models=evidence.n_from_models
+        )
+        # The rate of each class: 0 outside of spans, 1 in them.
+        self.group = torch.ones(self.n_classes, dtype=torch.int64)
+        if outside is not None:
+            self.group[outside] = 0
 
     def bounded_weights(
         self, curvature: Float64[Tensor, "evidence evidence"], target: Float64[Tensor, " evidence"]
@@ -88,9 +91,7 @@ class _Fitter(LabelModelFitter):
         self, total: Float64[Tensor, " class"], right: Float64[Tensor, " class"], common_rate: float, model: LabelModel
     ) -> Float64[Tensor, " class"]:
         """Estimate the rates of wrong labels outside of spans and in them."""
-        group = torch.ones(self.n_classes, dtype=torch.int64)
-        if self.outside is not None:
-            group[self.outside] = 0
-        wrong, tokens = (torch.zeros(2, dtype=torch.float64).index_add_(0, group, each) for each in (total - right, total))
+        sums = (torch.zeros(2, dtype=torch.float64).index_add_(0, self.group, each) for each in (total - right, total))
+        wrong, tokens = sums
         rates = (wrong + _PRIOR_TOKENS * _MEAN_RATE) / (tokens + _PRIOR_TOKENS)
-        return rates[group]
+        return rates[self.group]
