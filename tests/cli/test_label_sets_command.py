@@ -29,7 +29,9 @@ def test_columns_are_measured_and_written_back(table, tmp_path):
     assert "80 labels of 40 samples" in result.output
     assert len(hs.Difficulty.load(out)) == 80
     for options, rows in (([], 80), (["--per-sample"], 40)):
-        assert run("weigh", out, *options).exit_code == 0
+        result = run("weigh", out, *options)
+        assert result.exit_code == 0, result.output
+        assert f"\n{rows} weights, worth" in result.output
         assert len(pd.read_csv(out / "weights.csv")) == rows
     result = run("apply", out, table, "--labels", "cat,dog", "--suggestions", "-o", tmp_path / "new.csv")
     assert result.exit_code == 0, result.output

@@ -70,11 +70,11 @@ def weigh(
         weights = weighed(d, scheme, clip=clip, seed=seed, decisions=decisions, **parameters)
     except (AttributeError, TypeError) as fault:
         raise click.UsageError(f"a value of --set has the wrong type for scheme {scheme!r} ({first_line(fault)})") from fault
+    ids, written = d.ids, weights
     if per_sample:
         means = average_by_sample(d, weights)
-        write_weights(means.index.to_numpy(), means.to_numpy(), target)
-    else:
-        write_weights(d.ids, weights, target)
+        ids, written = means.index.to_numpy(), means.to_numpy()
+    write_weights(ids, written, target)
     if scheme == "auto":
         if decisions is None:
             words = explain_weights(d, weights)
@@ -82,7 +82,7 @@ def weigh(
             review = apply_review(d, decisions)
             words = explain_weights(review.difficulty, weights[review.rows], review.certain)
         click.echo(words, err=True)
-    click.echo(summarize_weights(d.ids, weights), err=True)
+    click.echo(summarize_weights(ids, written), err=True)
     for shift in _describe_shifts(d, weights)[:1]:
         click.echo(shift, err=True)
     click.echo(f"wrote {target}")

@@ -208,7 +208,7 @@ class EmbeddingMap extends Plot {
     const entries = ramp ? [make("li", {}, names[0], " ", ...colours.map(swatch), names[1])]
       : shown.slice(0, LEGEND_SHOWN).map(([name, code]) => make("li", {}, swatch(colours[code]), make("bdi", {}, oneLine(name, 24))));
     if (shown.length > LEGEND_SHOWN) entries.push(make("li", {}, `and ${grouped(shown.length - LEGEND_SHOWN)} more`));
-    if (this.strangeShown.length) entries.push(make("li", {}, make("span", { class: "mark strange", "aria-hidden": "true" }, "▽"), " strange"));
+    if (this.strangeShown.length) entries.push(make("li", {}, make("span", { class: "mark strange", "aria-hidden": "true" }, "▽"), this.columns.p_strange ? " P(strange) > 0.5" : " strange"));
     if (this.copiesShown.length) entries.push(make("li", {}, make("span", { class: "mark", "aria-hidden": "true" }, "□"), " copies"));
     this.legend.replaceChildren(...entries);
     const act = this.host.selected ? "Drag around points to select them, click to open one." : "Click a point to open it.";
