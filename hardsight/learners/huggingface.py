@@ -21,11 +21,11 @@ from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.adapters import FrozenBase, check_adapters
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.network.seeds import derive_seed, preserve_random_state
+from hardsight.learners.sequence_losses import SequenceLosses
 from hardsight.learners.sklearn import mean_one
 from hardsight.measures.probabilities import warn_of_probabilities
 from hardsight.resampling.plan import Member, Plan
 from hardsight.weights.training import Weighting, indexed
-from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
 
 Sequence = Literal["mean", "sum"]
 _BASE_SEED = 0
@@ -74,7 +74,8 @@ class HuggingFace:
         model_init: returns a new model, as the Trainer's ``model_init``; with pretrained weights or without.
         args: ``transformers.TrainingArguments``. They are used as given, except for the seeds.
         collator: makes batches, the Trainer's ``data_collator``; for causal language models usually
-            ``DataCollatorForLanguageModeling(tokenizer, mlm=False)``.
+            ``DataCollatorForLanguageModeling(tokenizer, mlm=False)``. It may pack the sequences of a batch into rows, in
+            their order, as ``DataCollatorWithFlattening`` does.
         processing_class: the tokenizer; without ``collator`` it pads the batches.
         sequence: over the tokens of a sequence that count (labels other than -100), the "mean" loss, or the "sum", in nats.
         trainer: a subclass of ``Trainer``, created with ``model``, ``args``, ``train_dataset``, ``data_collator``,
@@ -225,7 +226,7 @@ class HuggingFace:
             train_dataset=dataset,
             data_collator=self.collator,
             processing_class=self.processing_class,
-            preprocess_logits_for_metrics=_SequenceLosses(predicts_next_token(model)) if samples.loss_only else _first,
+            preprocess_logits_for_metrics=SequenceLosses(model) if samples.loss_only else _first,
             **more,
         )
         trainer.remove_callback(transformers.PrinterCallback)
@@ -272,6 +273,8 @@ class HuggingFace:
         trainer.args.dataloader_drop_last = False
         trainer.args.train_sampling_strategy, trainer.args.group_by_length = "random", False
         dataset = samples.features.dataset.select(rows)
+        if isinstance(trainer.preprocess_logits_for_metrics, SequenceLosses):
+            trainer.preprocess_logits_for_metrics.start(len(rows), trainer.args.eval_batch_size)
         outputs = torch.from_numpy(np.asarray(trainer.predict(dataset).predictions)).double()
         if samples.loss_only:
             return self._losses(outputs, samples.ids[rows])
@@ -304,26 +307,6 @@ def _check_outputs(outputs: Tensor, codes: np.ndarray | None) -> Float64[Tensor,
         )
     warn_of_probabilities(outputs, "the model")
     return outputs[:, torch.from_numpy(codes)].log_softmax(1)
-
-
-class _SequenceLosses:
-    """Reduce logits to the sum and number of each sequence's token losses, so that the logits are not kept.
-
-    Args:
-        shift: see :func:`sequence_losses`.
-    """
-
-    def __init__(self, shift: bool) -> None:
-        self.shift = shift
-
-    def __call__(self, logits: Any, labels: Any) -> Tensor:
-        if labels is None:
-            raise InputError(
-                "the collator gives no labels: for a causal language model pass "
-                "collator=DataCollatorForLanguageModeling(tokenizer, mlm=False)"
-            )
-        total, count = sequence_losses(_first(logits, labels), labels, shift=self.shift)
-        return torch.stack([total.double(), count.double()], 1)
 
 
 def _first(logits: Any, labels: Any) -> Tensor:

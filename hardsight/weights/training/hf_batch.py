@@ -34,7 +34,7 @@ def read_layout(inputs: Mapping[str, Any], n_samples: int, label_names: Sequence
     rows = _count_rows(inputs, labels)
     if rows in (None, n_samples):
         return BatchLayout(n_samples, labels)
-    segments = _read_segments(inputs)
+    segments = read_segments(inputs)
     if segments is None:
         return BatchLayout(n_samples, labels)
     n_sequences = int(segments.max()) + 1
@@ -91,7 +91,7 @@ def _count_rows(inputs: Mapping[str, Any], labels: Sequence[Tensor]) -> int | No
     return len(tensors[0]) if tensors else None
 
 
-def _read_segments(inputs: Mapping[str, Any]) -> Tensor | None:
+def read_segments(inputs: Mapping[str, Any]) -> Tensor | None:
     """Return the sequence of each token, if the batch says where sequences start. ``(row, token)``"""
     if inputs.get("cu_seq_lens_q") is not None:
         return number_sequences(cu_seqlens=inputs["cu_seq_lens_q"])

@@ -27,24 +27,40 @@ _UNSUPPORTED = (
 
 
 def sequence_losses(
-    logits: Float[Tensor, "row ..."], labels: Shaped[Tensor, "row ..."], *, shift: bool
-) -> tuple[Float[Tensor, " row"], Int64[Tensor, " row"]]:
+    logits: Float[Tensor, "row ..."],
+    labels: Shaped[Tensor, "row ..."],
+    *,
+    shift: bool,
+    segments: Int64[Tensor, "row token"] | None = None,
+) -> tuple[Float[Tensor, " sequence"], Int64[Tensor, " sequence"]]:
     """Compute the summed cross-entropy of each sequence, in nats, and the number of its tokens that count.
 
     Args:
         logits: ``(row, token, word)``.
         labels: ``(row, token)``; tokens with the label ``IGNORED`` do not count.
         shift: whether the logits at a token are for the next token, as in a causal language model.
+        segments: number of each token's sequence, from 0; -1 for padding. None: each row is one sequence. If logits are for
+            the next token, the first token of a sequence is predicted by none and does not count.
 
     Raises:
         InputError: the shapes are different.
     """
+    if segments is not None:
+        labels = labels.masked_fill(segments < 0, IGNORED)
+        if shift:
+            labels[:, 1:][segments.diff(dim=1) != 0] = IGNORED
+            segments = segments[:, 1:]
     logits, labels = align(logits, labels, shift=shift)
     # float32, because half precision cannot add up the losses of long sequences.
     losses = torch.nn.functional.cross_entropy(
         logits.float().transpose(1, 2), labels.long(), ignore_index=IGNORED, reduction="none"
     )
-    return losses.sum(1), (labels != IGNORED).sum(1)
+    counted = labels != IGNORED
+    if segments is None:
+        return losses.sum(1), counted.sum(1)
+    sequences = int(segments.max()) + 1
+    totals = losses.new_zeros(sequences).index_add(0, segments[counted], losses[counted])
+    return totals, torch.bincount(segments[counted], minlength=sequences)
 
 
 def align(logits: Tensor, labels: Tensor, *, shift: bool) -> tuple[Tensor, Tensor]:
