@@ -272,10 +272,14 @@ class HuggingFace:
         # Both are settings of training; in prediction they would drop or reorder samples.
         trainer.args.dataloader_drop_last = False
         trainer.args.train_sampling_strategy, trainer.args.group_by_length = "random", False
-        dataset = samples.features.dataset.select(rows)
+        # Batches of samples of like length have little padding.
+        by_length = np.argsort(_token_counts(samples.features.dataset.select(rows)), kind="stable")
+        dataset = samples.features.dataset.select(rows[by_length])
         if isinstance(trainer.preprocess_logits_for_metrics, SequenceLosses):
             trainer.preprocess_logits_for_metrics.start(len(rows), trainer.args.eval_batch_size)
         outputs = torch.from_numpy(np.asarray(trainer.predict(dataset).predictions)).double()
+        if len(outputs) == len(rows):
+            outputs = outputs[np.argsort(by_length)]
         if samples.loss_only:
             return self._losses(outputs, samples.ids[rows])
         if outputs.ndim != 2 or len(outputs) != len(rows):
@@ -292,6 +296,14 @@ class HuggingFace:
             name = ids[int(empty.nonzero()[0, 0])].item()
             raise InputError(f"sample {name!r} has no token to predict: leave such samples out, or give longer ones")
         return total if self.sequence == "sum" else total / count
+
+
+def _token_counts(dataset: Any) -> np.ndarray:
+    """Return the number of tokens of each row of a dataset, ``(row,)``; zeros if its columns do not tell."""
+    if "input_ids" not in dataset.column_names:
+        return np.zeros(len(dataset), dtype=np.int64)
+    tokens = dataset.select_columns(["input_ids"]).with_format("arrow")[:]["input_ids"].to_pylist()
+    return np.array([len(row) if isinstance(row, list) else 0 for row in tokens], dtype=np.int64)
 
 
 def _check_outputs(outputs: Tensor, codes: np.ndarray | None) -> Float64[Tensor, " row *class"]:

@@ -326,6 +326,23 @@ def test_batches_of_like_length_and_full_ones_leave_the_samples_where_they_are(t
     np.testing.assert_allclose(found.error, plain.error, rtol=1e-6)
 
 
+def test_samples_are_predicted_in_batches_of_like_length(args):
+    widths = []
+
+    class Watched(BagOfWords):
+        def forward(self, input_ids, attention_mask=None, labels=None):
+            if not self.training:
+                widths.append((input_ids > 0).sum(1).tolist())
+            return super().forward(input_ids, attention_mask, labels)
+
+    args.per_device_eval_batch_size = 4
+    hs.measure(reviews(30), learner=hs.HuggingFace(Watched, args, processing_class=tokenizer()), **FOLDS, refine=False)
+    assert len(widths) == 6 * 3
+    for member in range(6):
+        lengths = [each for batch in widths[3 * member : 3 * member + 3] for each in batch]
+        assert lengths == sorted(lengths)
+
+
 def test_classes_have_the_names_of_the_dataset_and_the_columns_of_the_model(args):
     data = reviews(24).map(lambda row: {"label": 1 + row["label"]})
     data = data.cast_column("label", datasets.ClassLabel(names=["none", "praise", "blame", "spare"]))
