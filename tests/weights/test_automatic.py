@@ -72,28 +72,48 @@ def test_labels_that_sure_members_miss_are_noise_of_another_kind():
     explained = torch.zeros(200, dtype=torch.float64)
     explained[80:100] = 1
     assert unexplained_disagreement(explained, logits, labels) == 0
-    believed = torch.where(torch.arange(200) < 80, 1.0, torch.where(torch.arange(200) < 100, (0.02 / 0.98) ** 0.375, 1.0))
-    share = torch.tensor([80.0, 100 + 20 * (0.02 / 0.98) ** 0.375])[labels]
-    by_hand = believed / share ** (1 - 0.75 * 0.375)
+    # One standard error of 200 predictions, 20 of which disagree: sqrt(.1 * .9 / 199).
+    unreliability = (0.1 - np.sqrt(0.09 / 199) - 0.07) / 0.08
+    assert ledger_unreliability(nothing, logits, labels, deviations=1) == pytest.approx(unreliability)
+    doubted = (labels == 1) & (logits.argmax(1) == 0)
+    believed = torch.where(doubted, (0.02 / 0.98) ** (unreliability / 3), 1.0)
+    share = torch.tensor([80.0, 100 + 20 * (0.02 / 0.98) ** (unreliability / 3)])[labels]
+    by_hand = believed / share ** (1 - 0.75 * unreliability)
     torch.testing.assert_close(auto(nothing, logits, labels), (by_hand / by_hand.mean()).double())
 
 
+def test_few_predictions_that_disagree_by_chance_are_no_noise():
+    # Clean data: of 40 predictions four err, more than .07, but by less than the standard error of .048.
+    labels = torch.arange(2).repeat(20)
+    predicted = labels.clone()
+    predicted[:4] = 1 - predicted[:4]
+    nothing, logits = torch.zeros(40, dtype=torch.float64), believing(predicted, 2)
+    assert ledger_unreliability(nothing, logits, labels) > 0
+    assert (auto(nothing, logits, labels) == 1).all()
+    # Eight are too many.
+    predicted[:8] = 1 - labels[:8]
+    assert (auto(nothing, believing(predicted, 2), labels)[:8] < 1).all()
+    one = torch.zeros(1, dtype=torch.float64)
+    assert unexplained_disagreement(one, logits[:1], labels[:1]) == 1
+    assert unexplained_disagreement(one, logits[:1], labels[:1], deviations=1) == 0
+
+
 def test_labels_that_are_certain_count_in_full_and_are_not_unexplained():
-    labels = torch.tensor([0] * 80 + [1] * 20 + [1] * 100)
-    logits = believing(torch.tensor([0] * 100 + [1] * 100), 2)
-    nothing = torch.zeros(200, dtype=torch.float64)
-    certain = torch.arange(200) // 10 == 8
-    # Ten of twenty that members miss were found right: of the other 190 ten are missed.
+    labels = torch.tensor([0] * 80 + [1] * 20 + [1] * 100).repeat(5)
+    logits = believing(torch.tensor([0] * 100 + [1] * 100).repeat(5), 2)
+    nothing, row = torch.zeros(1000, dtype=torch.float64), torch.arange(200).repeat(5)
+    certain = row // 10 == 8
+    # Half of 100 that members miss were found right: of the other 950 fifty are missed.
     assert unexplained_disagreement(nothing, logits, labels, certain) == pytest.approx(10 / 190)
     assert ledger_unreliability(nothing, logits, labels, certain) == 0
-    logits[certain | (labels == 1) & (torch.arange(200) >= 110)] = torch.tensor([0.6, 0.4], dtype=torch.float64).log()
+    logits[certain | (labels == 1) & (row >= 110)] = torch.tensor([0.6, 0.4], dtype=torch.float64).log()
     assert ledger_unreliability(nothing, logits, labels, certain) > 0
     weights = auto(nothing, logits, labels, certain=certain)
     before = auto(nothing, logits, labels)
     assert (weights[certain] > before[certain]).all()
     # As much as those of its class that all members believe.
     believed = (labels == 1) & (logits.argmax(1) == 1)
-    torch.testing.assert_close(weights[certain], weights[believed][:1].expand(10))
+    torch.testing.assert_close(weights[certain], weights[believed][:1].expand(50))
     # Doubt that was there before somebody looked is gone.
     torch.testing.assert_close(auto(certain.double() * 0.9, logits, labels, certain=certain), weights)
 

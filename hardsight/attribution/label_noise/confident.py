@@ -55,20 +55,27 @@ def unexplained_disagreement(
     logits: Float[Tensor, "sample class"],
     labels: Int64[Tensor, " sample"],
     certain: Bool[Tensor, " sample"] | None = None,
+    deviations: float = 0.0,
 ) -> float:
     """Return the share of the most confident predictions that disagree with the label, beyond what P(wrong) explains.
 
     Args:
         logits: of held-out models of the data as given.
         certain: samples whose label is known to be right, which are left out: models err there, not labels. None: none.
+        deviations: standard errors by which the share is reduced, because few predictions disagree by chance, too; 0 if
+            there is one prediction.
     """
     confident, predicted = most_confident(logits)
     if certain is not None:
         confident = confident & ~certain
-    if not bool(confident.any()):
+    n = int(confident.sum())
+    if n == 0 or (n == 1 and deviations > 0):
         return 0.0
-    disagreement = (labels != predicted)[confident].to(p_wrong.dtype).mean()
-    return max(0.0, float(disagreement - p_wrong[confident].mean()))
+    difference = (labels != predicted)[confident].to(p_wrong.dtype) - p_wrong[confident]
+    share = float(difference.mean())
+    if deviations > 0:
+        share -= deviations * float(difference.std()) / math.sqrt(n)
+    return max(0.0, share)
 
 
 def ledger_unreliability(
@@ -76,9 +83,11 @@ def ledger_unreliability(
     logits: Float[Tensor, "sample class"],
     labels: Int64[Tensor, " sample"],
     certain: Bool[Tensor, " sample"] | None = None,
+    deviations: float = 0.0,
 ) -> float:
     """Return how unreliable the ledger is, from 0 to 1, judged by :func:`unexplained_disagreement`."""
-    unexplained, wrong = unexplained_disagreement(p_wrong, logits, labels, certain), float(p_wrong.mean())
+    unexplained = unexplained_disagreement(p_wrong, logits, labels, certain, deviations)
+    wrong = float(p_wrong.mean())
     unreliability = _interpolate(unexplained, *DEFAULT_CONFIG.natural_disagreement)
     if wrong < _MUCH_WRONG:
         return unreliability

@@ -5,7 +5,7 @@ its own causes: down by the probability $1 - r_i$ that its label is wrong, and u
 *correct* labels,
 
 $$w_i = \frac{a_i}{\big(\sum_{j: y_j = y_i} a_j\big)^b} \big(1 + 4 \bar u\, (1 - m_i)\big), \qquad
-a_i = r_i \Big(\frac{\bar p(y_i)}{\max_c \bar p(c)}\Big)^s,$$
+a_i = r_i \Big(\frac{\bar p(y_i)}{\max_c \bar p(c)}\Big)^{s/3},$$
 
 scaled to mean one. With the truth known these are the weights of clean, balanced data ($s = 0$). If no label is
 doubted and all classes are equally large, all weights are one.
@@ -17,10 +17,11 @@ wins as often as it loses (``benchmarks/LOG.md``).
 $s$, from 0 to 1, is the unreliability of the ledger. Labels that went wrong where a model would err, too, look like
 ambiguity to any model of labels. But on the quarter of the samples of which the models are most confident, class by
 class, naturally ambiguous labels agree with the models. So the share of them that disagrees, beyond what P(wrong)
-explains, $v$, is noise of unknown size: $s = (v - 0.07) / 0.08$. If much noise is found ($\bar u \ge 0.1$), a smaller
-$v$ suffices if it is large in comparison: $s = (v / \bar u - 0.2) / 0.2$, whichever is larger. Then each sample
-counts as far as the models believe its label, as in self-paced learning, and classes are balanced by half, because
-counts of wrong labels do not measure a class: $b = 1 - s/2$.
+explains, less one standard error of it, $v$, is noise of unknown size: $s = (v - 0.07) / 0.08$. The standard error keeps
+small clean data apart from noise. If much noise is found ($\bar u \ge 0.1$), a smaller $v$ suffices if it is large in
+comparison: $s = (v / \bar u - 0.2) / 0.2$, whichever is larger. Then each sample counts less if the models doubt its
+label, as in self-paced learning, but only by the third root, because they doubt rare classes and boundaries, too. Classes
+are balanced by half, because counts of wrong labels do not measure a class: $b = 1 - s/2$.
 
 With two classes, one takes all wrong labels of the other. Under heavy noise a rare class holds hardly anything else,
 and the number of its correct labels is the least certain quantity. So two classes are balanced by less, the more
@@ -58,6 +59,8 @@ from hardsight.weights.scheme import scheme
 MIN_WRONG = 0.002
 # Emphasis on a sample at a boundary, times the share of wrong labels.
 _EMPHASIS = 4.0
+# Standard errors of the unexplained disagreement that are taken off before it counts, and the power of the belief at s = 1.
+_DEVIATIONS, _BELIEF_POWER = 1.0, 1 / 3
 # Least effective sample size, as a share of the samples.
 MIN_EFFECTIVE_SHARE = 0.1
 # Steps of the search for an exponent; the last are of the size of rounding errors.
@@ -74,7 +77,8 @@ class AutomaticWeights(NamedTuple):
 @scheme(
     "auto",
     formula="a / (sum of a over the samples of the label)^b · (1 + 4 mean P(wrong) (1 - difference of the two largest p)), "
-    "a = (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) does not explain, 0 to 1; b = 1 - s/2, less with two classes",
+    "a = (1 - P(wrong)) (p / max p)^(s/3), s: noise that P(wrong) does not explain, 0 to 1; b = 1 - s/2, less with two "
+    "classes",
     priority="learned",
     scale="probabilities of the ledger",
     source="hardsight; after Northcutt et al. 2021, Confident learning, JAIR, and class-balanced weights",
@@ -110,7 +114,7 @@ def auto(
         p_wrong = p_wrong.masked_fill(certain, 0)
     if in_small_class is not None:
         certain = in_small_class if certain is None else certain | in_small_class
-    unreliability = ledger_unreliability(p_wrong, check_finite("logits", logits), labels, certain)
+    unreliability = ledger_unreliability(p_wrong, check_finite("logits", logits), labels, certain, _DEVIATIONS)
     return _weigh(p_wrong, logits, labels, certain, unreliability, in_small_class).weights
 
 
@@ -144,7 +148,7 @@ def _weigh(
     if wrong < MIN_WRONG:
         wrong, correct = 0.0, torch.ones_like(correct)
     if unreliability > 0:
-        log_belief = unreliability * (log_p.gather(1, labels[:, None]).squeeze(1) - log_p.max(1).values)
+        log_belief = _BELIEF_POWER * unreliability * (log_p.gather(1, labels[:, None]).squeeze(1) - log_p.max(1).values)
         log_belief = log_belief if certain is None else log_belief.masked_fill(certain, 0)
         # Relative to the label that is believed most, because all may be found impossible; the weights are scaled anyway.
         correct = correct * (log_belief - log_belief.max()).exp()
@@ -210,7 +214,7 @@ def decide(difficulty: Difficulty) -> AutomaticWeights:
             weights[rows] = decide(alone).weights
         return AutomaticWeights(weights, explain_weights(difficulty, weights))
     ledger, in_small_class = _ledger(difficulty), samples_in_small_classes(difficulty)
-    unreliability = ledger_unreliability(*ledger, in_small_class)
+    unreliability = ledger_unreliability(*ledger, in_small_class, _DEVIATIONS)
     weighting = _weigh(*ledger, in_small_class, unreliability, in_small_class)
     weights = weighting.weights.numpy()
     return AutomaticWeights(weights, _explain(difficulty, weights, unreliability, weighting))
@@ -232,7 +236,7 @@ def explain_weights(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " 
     ledger, in_small_class = _ledger(d), samples_in_small_classes(d)
     if in_small_class is not None:
         certain = in_small_class if certain is None else certain | in_small_class
-    unreliability = ledger_unreliability(*ledger, certain)
+    unreliability = ledger_unreliability(*ledger, certain, _DEVIATIONS)
     return _explain(d, weights, unreliability, _weigh(*ledger, certain, unreliability, in_small_class))
 
 
@@ -286,9 +290,9 @@ def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighting
     sentences = [_explain_labels(d.p_wrong, weights)]
     if unreliability:
         sentences.append(
-            "The most confident predictions contradict more labels than that, so there is noise of another kind "
-            f"(trust in the ledger {1 - unreliability:.0%}). Samples therefore also count less if held-out models do not "
-            "believe their labels."
+            "The most confident predictions contradict more labels than that and chance explain, so there is noise of "
+            f"another kind (strength {unreliability:.0%}). Samples therefore also count a little less if held-out models do "
+            "not believe their labels."
         )
     sentences.append(_explain_classes(d, d.p_wrong, weights, weighting.power))
     limit = f", the least that balancing may leave ({MIN_EFFECTIVE_SHARE:.0%})" if weighting.limited else ""
