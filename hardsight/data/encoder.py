@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from hardsight.data.content import DIGEST_BYTES, digest_item
 from hardsight.data.conversion import to_numpy
 from hardsight.data.encoders.named import NamedModel
 from hardsight.errors import HardsightError, InputError, first_line
@@ -24,7 +24,6 @@ _SAVED_AT_ONCE = 256
 # Numbers of the same item may differ by this share of their size: half precision rounds.
 _MAX_DIFFERENCE = 0.05
 _CACHE_VARIABLE = "HARDSIGHT_CACHE"
-DIGEST_BYTES = 16
 
 
 class Encoder:
@@ -169,17 +168,22 @@ class Encoding:
         if self._store is not None:
             self._store.save()
 
-    def add(self, row: int, name: str, item: Any) -> None:
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether vectors are kept in a cache, so that items need a digest."""
+        return self._store is not None
+
+    def add(self, row: int, name: str, item: Any, digest: bytes = b"") -> None:
         """Add an item.
 
         Args:
             row: its row in the result.
             name: what messages call it.
             item: an image or a text.
+            digest: of its content, if the caller has one; else it is computed here.
         """
-        digest = b""
         if self._store is not None:
-            digest = _digest(item)
+            digest = digest or digest_item(item)
             known = self._store.get(digest)
             if known is not None:
                 self._keep([row], known[None])
@@ -350,14 +354,3 @@ def _default_cache() -> Path:
     if place:
         return Path(place)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hardsight"
-
-
-def _digest(item: Any) -> bytes:
-    """Return a digest that is equal for equal items."""
-    digest = blake2b(digest_size=DIGEST_BYTES)
-    if isinstance(item, Image.Image):
-        digest.update(f"{item.mode}{item.size}".encode())
-        digest.update(item.tobytes())
-    else:
-        digest.update(str(item).encode("utf-8", "surrogatepass"))
-    return digest.digest()

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL import features as pillow
 
+from hardsight.data.content import digest_file
 from hardsight.data.encoder import Encoder
 from hardsight.errors import Faults, InputError, first_line
 from hardsight.io import limits
@@ -27,6 +28,9 @@ _MAX_BYTES = 2 << 30
 _SIDE, _MIN_SIDE = 224, 32
 # Longer side of the pictures on pages, where models read an embedding instead: at most 27 kB per image.
 THUMBNAIL_SIDE = 96
+# Thumbnails are made of means over blocks of pixels, as many per side as leave this many times their size: in less than half
+# of the time, and 45 dB beside those of all pixels.
+_THUMBNAIL_GAP = 1.3
 _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 _GREY = {"1", "L", "LA", "La", *_DEEP}
 _ORIENTATION, _SIDEWAYS = 0x0112, {5, 6, 7, 8}
@@ -151,20 +155,23 @@ def decode_readable_images(
         encoder = None
     max_side = THUMBNAIL_SIDE if max_side is None and encoder is not None else max_side
     height, width, more = _common_size(list(headers.values()), 1 if grey else 3, max_side)
+    gap = None if max_side is None else _THUMBNAIL_GAP
     pixels = np.empty((len(headers), height, width) if grey else (len(headers), height, width, 3), dtype=np.uint8)
     with nullcontext() if encoder is None else encoder.start(len(headers), "image") as encoding:
         for row, at in enumerate(headers):
             try:
                 with _open(sources[at]) as image:
                     upright = _turn_upright(image)
-                    pixels[row] = _decode(upright, grey, (width, height), scales)
-                    colours = None if encoding is None else _to_eight_bits(upright, False, scales)
+                    pixels[row] = _decode(upright, grey, (width, height), scales, gap)
+                    if encoding is not None:
+                        colours = _to_eight_bits(upright, False, scales)
+                        digest = _digest_source(sources[at], headers[at]) if encoding.keeps_vectors else b""
             except _UnreadableError as error:
                 unreadable[at] = str(error)
             else:
                 # Not in the block above: what the encoder raises says nothing about the file.
                 if encoding is not None:
-                    encoding.add(row, names[at], colours)
+                    encoding.add(row, names[at], colours, digest)
         all_failed = len(unreadable) == len(sources)
         vectors, encoded = (None, []) if encoding is None or all_failed else encoding.finish()
     if skip and len(headers) + len(unreadable) > len(sources):
@@ -343,11 +350,23 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
 
 
-def _decode(image: Image.Image, grey: bool, size: tuple[int, int], scales: _Scales) -> np.ndarray:
-    """Return the first page of an upright image, uint8."""
+def _digest_source(source: Any, header: _Header) -> bytes:
+    """Return a digest of a file; no bytes if there is no file, or if its pixels depend on others, too."""
+    # Images with more bits per pixel share the scale of their folder.
+    return b"" if isinstance(source, Image.Image) or header.values is not None else digest_file(source)
+
+
+def _decode(image: Image.Image, grey: bool, size: tuple[int, int], scales: _Scales, gap: float | None) -> np.ndarray:
+    """Return the first page of an upright image, uint8.
+
+    Args:
+        gap: ``reducing_gap`` of :meth:`PIL.Image.Image.resize`.
+    """
     plain = image.mode == ("L" if grey else "RGB") and "transparency" not in image.info
     converted = image if plain else _to_eight_bits(image, grey, scales)
-    return np.asarray(converted if converted.size == size else converted.resize(size, Image.Resampling.BILINEAR))
+    if converted.size != size:
+        converted = converted.resize(size, Image.Resampling.BILINEAR, reducing_gap=gap)
+    return np.asarray(converted)
 
 
 def _to_eight_bits(image: Image.Image, grey: bool, scales: _Scales) -> Image.Image:

@@ -130,6 +130,20 @@ def test_what_a_key_names_is_encoded_once(photos, tmp_path):
     assert [batch[0] for batch in second.batches] == [(50, 50)] * 2
 
 
+def test_photographs_of_many_greys_are_encoded_again_on_another_scale(tmp_path):
+    ramp = np.arange(100 * 120, dtype=np.uint16).reshape(100, 120)
+    for name, top in (("a", 1), ("b", 1), ("c", 5)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(ramp * np.uint16(top)).save(tmp_path / name / "grey.png")
+    encoder = hs.Encoder(Corners(), key="corners", cache=tmp_path / "cache")
+    before = hs.read(tmp_path, embedding=encoder).matrix
+    (tmp_path / "c" / "grey.png").unlink()
+    (tmp_path / "c").rmdir()
+    after = hs.read(tmp_path, embedding=encoder).matrix
+    # The brightest image is gone, and the files of the others are the same.
+    np.testing.assert_allclose(after[:, 0], 4 * before[:2, 0], rtol=0.02)
+
+
 def test_a_damaged_cache_is_encoded_again(tmp_path, monkeypatch):
     monkeypatch.setenv("HARDSIGHT_CACHE", str(tmp_path))
     encoder = hs.Encoder(lengths, key="lengths")

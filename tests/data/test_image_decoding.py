@@ -135,3 +135,18 @@ def test_a_damaged_image_in_memory_is_one_line():
     Image.effect_noise((60, 60), 99).save(stream, "PNG")
     broken = Image.open(io.BytesIO(stream.getvalue()[:600]))
     rejects("image in row 1 cannot be read", Samples.of, [Image.new("L", (60, 60)), broken], [0, 1])
+
+
+def test_thumbnails_are_close_to_means_over_all_pixels_and_other_pixels_are_exact(tmp_path):
+    small = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    for at, scale in enumerate((30, 42)):
+        Image.fromarray(small).resize((12 * scale, 9 * scale), Image.Resampling.BICUBIC).save(tmp_path / f"{at}.png")
+    paths = [tmp_path / "0.png", tmp_path / "1.png"]
+    thumbnails = decode_readable_images(paths, ["0", "1"], max_side=96).pixels
+    assert thumbnails.shape == (2, 72, 96, 3)
+    for path, thumbnail in zip(paths, thumbnails, strict=True):
+        expected = np.asarray(Image.open(path).resize((96, 72), Image.Resampling.BILINEAR))
+        assert np.abs(thumbnail - expected.astype(float)).mean() < 1
+    pixels = decode_readable_images(paths, ["0", "1"]).pixels
+    for path, image in zip(paths, pixels, strict=True):
+        np.testing.assert_array_equal(image, Image.open(path).resize((432, 324), Image.Resampling.BILINEAR))

@@ -14,7 +14,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-from transformers import BertModel, ViTConfig, ViTForImageClassification, ViTImageProcessorPil, ViTModel
+from transformers import (
+    BertModel,
+    ResNetConfig,
+    ResNetModel,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessorPil,
+    ViTModel,
+)
 
 from support.tiny_text_models import WORDS, bert, tokenizer
 
@@ -36,12 +44,12 @@ def save_timm(folder, name="test_resnet"):
     return model.eval()
 
 
-def save_open_clip(folder, seed=0):
-    """Save a CLIP model with one block in each tower; return it."""
+def save_open_clip(folder, seed=0, layers=1):
+    """Save a CLIP model with one block in each tower; return it. Four numbers of layers make its image tower a ResNet."""
     torch.manual_seed(seed)
     shape = {
         "embed_dim": 8,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "vision_cfg": {"image_size": 32, "layers": layers, "width": 64, "patch_size": 16},
         "text_cfg": {"context_length": 8, "vocab_size": 100, "width": 64, "heads": 1, "layers": 1},
     }
     model = open_clip.CLIP(**shape)
@@ -69,6 +77,15 @@ def save_vit(folder, kind=ViTModel):
     model = kind(ViTConfig(**size, image_size=32, patch_size=8))
     model.save_pretrained(folder)
     ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return model.eval()
+
+
+def save_transformers_resnet(folder):
+    """Save a ResNet of transformers with its preprocessing; return it."""
+    save_vit(folder)
+    torch.manual_seed(0)
+    model = ResNetModel(ResNetConfig(embedding_size=8, hidden_sizes=[8] * 4, depths=[1] * 4, layer_type="basic"))
+    model.save_pretrained(folder)
     return model.eval()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -11,6 +11,24 @@ if TYPE_CHECKING:
 _MAX_PART = 4
 # A vision transformer has one or a few convolutions, which make its patches.
 _MIN_CONVOLUTIONS = 8
+
+
+def choose_parts(
+    encode: Callable[["torch.Tensor"], "torch.Tensor"], module: Any, device: "torch.device"
+) -> Callable[["torch.Tensor"], "torch.Tensor"]:
+    """Return how a batch of images is encoded fastest: by a convolutional network on a CPU in small parts, else at once.
+
+    Args:
+        encode: from images ``(sample, channel, height, width)`` to ``(sample, feature)``.
+        module: the network that encodes them; its weights change their memory format if need be.
+        device: on which it will be.
+    """
+    import torch
+
+    if device.type != "cpu" or not is_convolutional(module):
+        return encode
+    module.to(memory_format=torch.channels_last)
+    return lambda images: encode_parts(encode, images)
 
 
 def is_convolutional(module: "torch.nn.Module") -> bool:

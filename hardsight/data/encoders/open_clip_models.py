@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hardsight.data.encoders.convolutions import choose_parts
 from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_transform, local_folder
 from hardsight.errors import InputError
 from hardsight.validation import suggest_name
@@ -23,10 +24,10 @@ def load(open_clip: Any, name: str, options: ModelOptions) -> LoadedModel:
     model, transform = open_clip.create_model_from_pretrained(
         source, pretrained=pretrained, force_quick_gelu=bool(known.get("quick_gelu"))
     )
+    encode_batch = choose_parts(model.encode_image, model.visual, options.device)
 
     def encode(images: list[Any]) -> torch.Tensor:
-        vectors: torch.Tensor = model.encode_image(torch.stack(images).to(options.device, options.dtype))
-        return vectors
+        return encode_batch(torch.stack(images).to(options.device, options.dtype))
 
     title = f"{source}/{pretrained}" if pretrained else name
     return LoadedModel(title, model, ("image",), describe_transform(transform), transform, encode)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hardsight.data.encoders.convolutions import encode_parts, is_convolutional
+from hardsight.data.encoders.convolutions import choose_parts
 from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_transform, local_folder
 from hardsight.errors import InputError
 from hardsight.validation import suggest_name
@@ -20,15 +20,10 @@ def load(timm: Any, name: str, options: ModelOptions) -> LoadedModel:
 
     model = timm.create_model(_source(timm, name), pretrained=True, num_classes=0)
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
-
-    in_parts = options.device.type == "cpu" and is_convolutional(model)
-    if in_parts:
-        model.to(memory_format=torch.channels_last)
+    encode_batch = choose_parts(model, model, options.device)
 
     def encode(images: list[Any]) -> torch.Tensor:
-        batch = torch.stack(images).to(options.device, options.dtype)
-        vectors: torch.Tensor = encode_parts(model, batch) if in_parts else model(batch)
-        return vectors.flatten(1)
+        return encode_batch(torch.stack(images).to(options.device, options.dtype)).flatten(1)
 
     return LoadedModel(name, model, ("image",), describe_transform(transform), transform, encode)
 

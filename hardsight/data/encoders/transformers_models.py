@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from hardsight.data.encoders.convolutions import choose_parts
 from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_saved, local_folder
 from hardsight.errors import InputError
 
@@ -166,14 +167,14 @@ def _image_model(transformers: Any, name: str, options: ModelOptions, model: Any
     processor = transformers.AutoImageProcessor.from_pretrained(name)
     preprocessing, pool = describe_saved(processor), _choose_pooling(model, missing)
     features = getattr(model, "get_image_features", model)
+    encode_batch = choose_parts(lambda pixels: pool(features(pixel_values=pixels)), model, options.device)
 
     def prepare(image: Any) -> torch.Tensor:
         pixels: torch.Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
         return pixels
 
     def encode(images: list[torch.Tensor]) -> torch.Tensor:
-        vectors: torch.Tensor = pool(features(pixel_values=torch.stack(images).to(options.device, options.dtype)))
-        return vectors
+        return encode_batch(torch.stack(images).to(options.device, options.dtype))
 
     return LoadedModel(name, model, ("image",), preprocessing, prepare, encode, missing)
 

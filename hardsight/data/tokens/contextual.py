@@ -6,7 +6,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from hardsight.data.encoder import DIGEST_BYTES, Encoder
+from hardsight.data.content import DIGEST_BYTES
+from hardsight.data.encoder import Encoder
 from hardsight.data.encoders.named import NamedModel
 from hardsight.errors import InputError
 from hardsight.io.progress import progress_bar
@@ -55,6 +56,8 @@ def encode_words(embedding: str | Encoder, sentences: Sequence[Sequence[str]]) -
     if empty := int((numbers == 0).all(1).sum()):
         subject = "1 word has" if empty == 1 else f"{empty:,} words have"
         notices.append(f"{subject} no pieces in the vocabulary of the model, and became zeros.")
+    if store is not None:
+        notices += store.notices
     return numbers, notices
 
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
-from support.tiny_encoders import photos, save_timm
+from support.tiny_encoders import photos, save_open_clip, save_timm, save_transformers_resnet, save_vit
 
 from hardsight import Encoder, Samples
 from hardsight.data.encoders import convolutions
@@ -45,18 +44,25 @@ def test_a_batch_is_encoded_in_small_parts_of_one_size(count, parts):
     torch.testing.assert_close(vectors, images.flatten(1))
 
 
-@pytest.mark.parametrize(("name", "expected"), [("test_resnet", True), ("test_vit", False)])
-def test_models_of_timm_that_are_convolutional_get_small_parts(tmp_path, cache, monkeypatch, name, expected):
-    sizes = []
-    model = save_timm(tmp_path / "model", name)
-    assert convolutions.is_convolutional(model) == expected
-    create = timm.create_model
-
-    def create_counting(*arguments, **options):
-        model = create(*arguments, **options)
-        model.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
-        return model
-
-    monkeypatch.setattr(timm, "create_model", create_counting)
-    Samples.of(photos(), Y, embedding=Encoder(f"timm:{tmp_path / 'model'}", batch_size=8))
-    assert set(sizes) == ({4} if expected else {8})
+@pytest.mark.parametrize(
+    ("library", "save", "expected"),
+    [
+        ("timm", save_timm, 4),
+        ("timm", lambda folder: save_timm(folder, "test_vit"), 8),
+        ("open_clip", lambda folder: save_open_clip(folder, layers=[1] * 4), 4),
+        ("open_clip", save_open_clip, 8),
+        ("transformers", save_transformers_resnet, 4),
+        ("transformers", save_vit, 8),
+    ],
+)
+def test_convolutional_models_of_all_libraries_get_small_parts(tmp_path, cache, monkeypatch, library, save, expected):
+    sizes, forward = [], torch.nn.Conv2d.forward
+    save(tmp_path / "model")
+    name = f"{library}:{tmp_path / 'model'}"
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.nn.Conv2d, "forward", lambda self, images: sizes.append(len(images)) or forward(self, images))
+        vectors = Samples.of(photos(), Y, embedding=Encoder(name, batch_size=8, cache=cache / "parts")).matrix
+    assert set(sizes) == {expected}
+    monkeypatch.setattr(convolutions, "is_convolutional", lambda _: False)
+    whole = Samples.of(photos(), Y, embedding=Encoder(name, batch_size=8, cache=cache / "whole")).matrix
+    np.testing.assert_allclose(vectors, whole, rtol=1e-4, atol=1e-5)

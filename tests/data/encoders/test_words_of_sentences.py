@@ -79,6 +79,14 @@ def test_vectors_come_from_the_cache_the_second_time(tmp_path, monkeypatch) -> N
     assert not np.allclose(other[0], vectors[5])
 
 
+def test_a_cache_that_cannot_be_written_is_a_notice(tmp_path, monkeypatch) -> None:
+    save_bert(tmp_path / "bert")
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("HARDSIGHT_CACHE", str(tmp_path / "file"))
+    _, notices = encode_words(f"transformers:{tmp_path / 'bert'}", SENTENCES)
+    assert notices[-1].startswith("Vectors are not kept: the cache ")
+
+
 def test_texts_and_words_by_one_encoder_do_not_mix(tmp_path) -> None:
     save_bert(tmp_path)
     encoder = hs.Encoder(f"transformers:{tmp_path}")
