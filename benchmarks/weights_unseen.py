@@ -1,16 +1,15 @@
 """What do the automatic weights gain on data that they were not made on?
 
-    python benchmarks/weights_unseen.py FOLDER OUT --minutes 40 --jobs 2 > benchmarks/weights_unseen.md
+    python benchmarks/weights_unseen.py FOLDER OUT --minutes 40 > benchmarks/weights_unseen.md
 
 FOLDER is as ``hardsight_bench/datasets.py`` says, and OUT keeps finished cells. Cells are drawn in rounds. In a round each
-noise × imbalance occurs once, and sets take turns. All learners and all seeds run a round before the next begins, so what is
-done when time is up is an even sample.
+noise × imbalance occurs once, and sets take turns. All seeds run a round before the next begins, so what is done when time
+is up is an even sample. Several processes may fill OUT at once, each with ``--learners`` of its own.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from hardsight_bench import weights_study as study
-from hardsight_bench.cells import claim_folder, read_rows, run_cells
+from hardsight_bench.cells import claim_folder, read_rows
 from hardsight_bench.tables import markdown_table
 from hardsight_bench.weights_field import AUTO, rows
 from hardsight_bench.weights_page import render_scores, scenario_table
@@ -59,26 +58,23 @@ def draw_rounds() -> list[list[tuple[str, str, str]]]:
     ]
 
 
-def blocks(folder: Path, out: Path) -> Iterator[Block]:
+def blocks(folder: Path, out: Path, learners: Sequence[str] = tuple(MOST)) -> Iterator[Block]:
     """Yield what is to be run, in this order."""
-    studies = {name: study.Study([], (name,), rows(ROWS), folder, out, most) for name, most in MOST.items()}
-    for drawn, seed, learner in product(draw_rounds(), SEEDS, MOST):
+    studies = {name: study.Study([], (name,), rows(ROWS), folder, out, MOST[name]) for name in learners}
+    for drawn, seed, learner in product(draw_rounds(), SEEDS, learners):
         for scenario in drawn:
             cell = Cell(*scenario, seed)
             yield Block(studies[learner]._replace(cells=[cell]), cell, learner)
 
 
-def run(folder: Path, out: Path, minutes: float, jobs: int) -> None:
+def run(folder: Path, out: Path, minutes: float, learners: Sequence[str]) -> None:
     """Run cells until time is up."""
     claim_folder(out, {"protocol": study.PROTOCOL, "most": MOST, "study": "weights"})
-    end = time.time() + 60 * minutes
-    for _ in run_cells(partial(_run_block, end), list(blocks(folder, out)), jobs):
-        pass
-
-
-def _run_block(end: float, block: Block) -> None:
-    for job in study.list_jobs(block.study):
-        if time.time() < end:
+    end = time.monotonic() + 60 * minutes
+    for block in blocks(folder, out, learners):
+        for job in study.list_jobs(block.study):
+            if time.monotonic() > end:
+                return
             study.run_cell(block.study, job)
 
 
@@ -165,7 +161,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=60, help="0: only print the page of what is done")
-    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
+    parser.add_argument("--learners", nargs="+", choices=list(MOST), default=list(MOST), help="those to run")
     args = parser.parse_args()
-    run(args.folder, args.out, args.minutes, args.jobs)
+    run(args.folder, args.out, args.minutes, args.learners)
     print(page(finished(args.folder, args.out)))
