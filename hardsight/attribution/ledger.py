@@ -37,7 +37,14 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior, fit_label_model
+from hardsight.attribution.label_noise import (
+    Evidence,
+    LabelModel,
+    LabelPosterior,
+    SampleFeatures,
+    add_class_centres,
+    fit_label_model,
+)
 from hardsight.attribution.label_noise.model import row_blocks
 from hardsight.attribution.names import CAUSES, NO_CAUSE, STRANGE
 from hardsight.attribution.neighbours import Neighbours
@@ -86,6 +93,7 @@ def ledger(
     *,
     oddity: Oddity | None = None,
     prior: Float64[Tensor, " class"] | None = None,
+    features: SampleFeatures | None = None,
     label_posterior: LabelPosterior | None = None,
     left_out: float = 1.0,
 ) -> Ledger:
@@ -99,11 +107,12 @@ def ledger(
             are no features.
         oddity: how unlike the others the features are; None if there are none.
         prior: class shares that the ensemble was trained on, with sample weights counted; default: those of the labels.
+        features: by which samples are compared with class centres; None: they are not.
         label_posterior: posterior of the true labels; default: fitted to these predictions.
         left_out: share of the data that a model leaves out, within (0, 1]; 1: unknown, so nothing is added to the variance.
     """
     if label_posterior is None:
-        label_posterior = fit_label_posterior(consensus, label, neighbours, prior)
+        label_posterior = fit_label_posterior(consensus, label, neighbours, prior, features)
     if prior is None:
         prior = label_posterior.evidence.prior
     of_label = _label_terms(consensus, label, prior, label_posterior)
@@ -131,6 +140,7 @@ def fit_label_posterior(
     label: Int64[Tensor, " sample"],
     neighbours: Neighbours | None = None,
     prior: Float64[Tensor, " class"] | None = None,
+    features: SampleFeatures | None = None,
 ) -> LabelPosterior:
     """Fit the posterior of the true labels to predictions, and neighbours if there are any; arguments as :func:`ledger`."""
     if prior is None:
@@ -139,7 +149,7 @@ def fit_label_posterior(
         prior = torch.bincount(label, minlength=n_classes).clamp(min=1).double() / samples
     neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)
     evidence = Evidence(consensus, label, prior, neighbour_labels)
-    return LabelPosterior(evidence, fit_label_model(evidence))
+    return LabelPosterior(*add_class_centres(evidence, fit_label_model(evidence), features))
 
 
 class _LabelTerms(NamedTuple):

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from hardsight.attribution.hardness import hardness
-from hardsight.attribution.label_noise import LabelPosterior
+from hardsight.attribution.label_noise import LabelPosterior, SampleFeatures
 from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.attribution.ledger import Ledger, ledger
 from hardsight.attribution.names import CAUSES, TOO_FEW
@@ -49,6 +49,7 @@ class LabelInfo(NamedTuple):
 
     neighbours: Neighbours | None = None
     oddity: Oddity | None = None  # how unlike the others the features are
+    features: SampleFeatures | None = None  # by which samples are compared with class centres; None: they are not
     prior: Float64[Tensor, " class"] | None = None  # class shares that the models were trained on; None: those of the labels
     posterior: LabelPosterior | None = None  # posterior of the true labels; None: by these predictions
     in_small_class: np.ndarray | None = None  # samples of classes too small for their labels to be judged; None: none
@@ -71,13 +72,14 @@ def has_ledger(held_out: HeldOut, loss: Loss) -> bool:
 def read_features(matrix: np.ndarray, labels: np.ndarray | None, blocks: np.ndarray, seed: int) -> LabelInfo:
     """Return the neighbours in other blocks, and how unlike the others the features are; ``labels``: None without classes.
 
-    The latter is None if there are more than 20,000 features.
+    With more than 20,000 features, neighbours are all there is.
     """
     neighbours = find_seeded_neighbours(matrix, labels, blocks, seed)
     if matrix.shape[1] > _MAX_FEATURES:
         return LabelInfo(neighbours)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(4,)))
-    return LabelInfo(neighbours, measure_oddity(matrix, blocks, neighbours, rng))
+    oddity = measure_oddity(matrix, blocks, neighbours, rng)
+    return LabelInfo(neighbours, oddity, None if labels is None else SampleFeatures(matrix, blocks))
 
 
 def find_seeded_neighbours(matrix: np.ndarray, labels: np.ndarray | None, blocks: np.ndarray, seed: int) -> Neighbours:
@@ -126,6 +128,7 @@ def assemble(
                 labels.neighbours,
                 oddity=labels.oddity,
                 prior=labels.prior,
+                features=labels.features,
                 label_posterior=labels.posterior,
                 left_out=left_out,
             )

@@ -176,7 +176,7 @@ def _add_witnesses(
     """Return what is inferred of the labels with the evidence of witnesses, and the record of the run with a notice."""
     if not has_ledger(held_out, loss):
         return info, replace(run, notices=(*run.notices, NO_LEDGER))
-    posterior = fit_label_posterior(held_out.consensus, held_out.labels, info.neighbours)
+    posterior = fit_label_posterior(held_out.consensus, held_out.labels, info.neighbours, features=info.features)
     witnessed = use_witnesses(posterior, held_out, witnesses, info.neighbours)
     info = info._replace(prior=posterior.evidence.prior, posterior=witnessed.posterior)
     return info, replace(run, notices=(*run.notices, witnessed.notice), witnesses=witnessed.records)

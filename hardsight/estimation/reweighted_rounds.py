@@ -28,7 +28,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hardsight.attribution.label_noise import Evidence, LabelPosterior, class_prior, fit_label_model
+from hardsight.attribution.label_noise import (
+    Evidence,
+    LabelPosterior,
+    SampleFeatures,
+    add_class_centres,
+    class_prior,
+    fit_label_model,
+)
 from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.attribution.label_noise.rare import bound_p_wrong, cannot_be_judged
 from hardsight.attribution.label_noise.span_tags import back_off, fit_span_tag_model
@@ -140,6 +147,7 @@ def infer_labels(
     in_small_class: Tensor | None = None,
     first_consensus: Tensor | None = None,
     witnesses: tuple[Tensor, ...] = (),
+    features: SampleFeatures | None = None,
 ) -> LabelPosterior:
     """Fit the label model to the predictions of a round, and judge rare classes by those of the first.
 
@@ -152,6 +160,7 @@ def infer_labels(
         in_small_class: samples whose labels cannot be judged; see :class:`Evidence`.
         first_consensus: consensus of the first round; None: this is the first.
         witnesses: held-out predictions by other kinds of models; see :class:`Evidence`.
+        features: by which the distances from class centres are measured; None: these are not used.
     """
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
@@ -171,7 +180,7 @@ def infer_labels(
             return LabelPosterior(evidence, fit_span_tag_model(evidence, outside))
     evidence = Evidence(consensus, label, prior, neighbours, in_small_class=in_small_class, witnesses=witnesses)
     with limit_threads(consensus.numel()):
-        model = fit_label_model(evidence)
+        evidence, model = add_class_centres(evidence, fit_label_model(evidence), features)
         if model.targets is None:
             bound = bound_p_wrong(consensus if first_consensus is None else first_consensus, label, in_small_class)
             evidence = evidence._replace(max_p_wrong=bound)
@@ -223,6 +232,7 @@ class RefineRequest:
     splitter: Splitter  # splitter of the run; of repeated folds at most four repeats are used
     in_small_class: Tensor | None  # samples whose class is missing from the training part of models that predict them
     blocks: np.ndarray
+    features: SampleFeatures | None  # by which the distances from class centres are measured; None: these are not used
     n_rounds: int
     seed: int  # seed of the run; every round draws from a stream of its own
     checkpoint: Path | None  # checkpoint of the first round; None: nothing is saved
@@ -273,6 +283,7 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
             request.in_small_class,
             first_consensus,
             _reweight(posterior.evidence, weighted),
+            request.features,
         )
         before, after = (request.with_witnesses(each) for each in (posterior, later))
         if not _explains_noise(before, after, first_consensus):

@@ -74,7 +74,9 @@ def _infer_from_models(
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)
     in_small_class = None if job.in_small_class is None else torch.from_numpy(job.in_small_class)
-    posterior = infer_labels(held_out, samples, neighbour_labels, in_small_class, witnesses=job.witnesses)
+    posterior = infer_labels(
+        held_out, samples, neighbour_labels, in_small_class, witnesses=job.witnesses, features=features.features
+    )
     info = features._replace(prior=prior)
     if not refinement.n_rounds:
         return describe_posterior(samples, info, posterior, none, job.in_small_class)
@@ -90,6 +92,7 @@ def _infer_from_models(
             splitter=job.splitter,
             in_small_class=in_small_class,
             blocks=job.plan.blocks,
+            features=features.features,
             n_rounds=refinement.n_rounds,
             seed=request.seed,
             checkpoint=None if checkpoint is None else Path(checkpoint),

@@ -13,6 +13,9 @@ for the neighbours and, since all models learned from the same labels, 1 over th
 witness. The sum of the weights is 1 or more: below, heavy noise in small data passes for soft predictions of right labels.
 The logarithm of each factor has a normal prior of variance 1, too, with the share of the class's labels as its mean.
 
+With three classes or more, the distances of the features from class centres are evidence, too, once a model is fitted
+(:mod:`hardsight.attribution.label_noise.class_centres`). Their weight has a prior of mean 0.
+
 How far the rows of $T$ may differ is chosen from the data. Pseudo-counts shrink the rate of wrong labels in each row to the
 common one, and their destinations to an even spread. Of several levels of shrinkage, the strongest within 1.5 standard
 errors (with two classes, 1) of the best likelihood of labels left out (three parts, given the weights) is taken, among
@@ -35,6 +38,7 @@ class shares, by two standard errors, every label is taken as right. Labels that
 that have nothing to do with the features.
 """
 
+from hardsight.attribution.label_noise.class_centres import SampleFeatures, add_class_centres
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, LabelModelConfig
 from hardsight.attribution.label_noise.model import (
     Evidence,
@@ -51,6 +55,8 @@ __all__ = [
     "LabelModel",
     "LabelModelConfig",
     "LabelPosterior",
+    "SampleFeatures",
+    "add_class_centres",
     "class_prior",
     "fit_label_model",
     "true_label_probabilities",

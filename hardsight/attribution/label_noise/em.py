@@ -34,6 +34,7 @@ class LabelModelFitter:
         evidence: log-probabilities of the true labels, see :meth:`Evidence.label_evidence`.
         class_prior: class shares that the ensemble was trained on.
         n_from_models: number of evidences that are predictions of models; they come first.
+        n_from_centres: number of evidences that are distances from class centres; they come last.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class LabelModelFitter:
         class_prior: Float64[Tensor, " class"],
         config: LabelModelConfig = DEFAULT_CONFIG,
         n_from_models: int = 1,
+        n_from_centres: int = 0,
     ) -> None:
         self.evidence, self.label, self.class_prior, self.config = evidence, label, class_prior, config
-        self.n_from_models = n_from_models
+        self.n_from_models, self.n_from_centres = n_from_models, n_from_centres
         self.n_classes, self.n_rows = evidence.shape[1:]
 
     def is_informative(self) -> bool:
@@ -164,7 +166,7 @@ class LabelModelFitter:
 
     def scores(self, model: LabelModel) -> Float64[Tensor, "evidence class row"]:
         """Return how much each evidence speaks for each class."""
-        return evidence_scores(model, self.class_prior, self.evidence, self.n_from_models)
+        return evidence_scores(model, self.class_prior, self.evidence, self.n_from_models, self.n_from_centres)
 
     def expected_counts(self, r: Float64[Tensor, "class row"]) -> Float64[Tensor, "class class"]:
         """Count pairs of true and given label by the posterior ``r`` of the true ones; rows are true labels."""
@@ -191,24 +193,33 @@ class LabelModelFitter:
     def subset(self, mask: Tensor) -> "LabelModelFitter":
         """Return a fitter of the rows in a mask."""
         evidence = self.evidence[:, :, mask]
-        return LabelModelFitter(evidence, self.label[mask], self.class_prior, self.config, self.n_from_models)
+        counts = self.n_from_models, self.n_from_centres
+        return LabelModelFitter(evidence, self.label[mask], self.class_prior, self.config, *counts)
 
-    def run_em(self, start: LabelModel, max_rounds: int | None = None, *, update_weights: bool = True) -> LabelModel:
+    def run_em(
+        self,
+        start: LabelModel,
+        max_rounds: int | None = None,
+        *,
+        update_weights: bool = True,
+        update_transition: bool = True,
+    ) -> LabelModel:
         """Run EM from a model until it converges or the rounds are used up.
 
         Args:
             max_rounds: default: ``config.max_rounds``.
         """
-        model = start
+        model, scores = start, self.scores(start)
         for _ in range(self.config.max_rounds if max_rounds is None else max_rounds):
             before = model
-            scores = self.scores(model)
+            if update_transition:
+                scores = self.scores(model)
             log_prior = self.weighted_log_q(scores, model)
             q = log_prior.exp()
             r = (log_prior + self.log_of_label(model)).softmax(0)
             weights, prior = self.update_q(model, scores, q, r, update_weights=update_weights)
             shares = self.smoothed_shares(r, model)
-            transition = self.estimate_transition(r, model)
+            transition = self.estimate_transition(r, model) if update_transition else model.transition
             model = model._replace(transition=transition, prior=prior, shares=shares, evidence_weights=weights)
             if (
                 largest_change(transition, before.transition) < _TRANSITION_TOLERANCE
@@ -264,7 +275,7 @@ class LabelModelFitter:
             mean: mean scores under ``q``.
         """
         precision = self.config.weight_precision
-        distance = weights - mean_weights(len(weights), self.n_from_models)
+        distance = weights - mean_weights(len(weights), self.n_from_models, self.n_from_centres)
         gradient = ((r * scores).sum(1) - mean).sum(1) - precision * distance
         curvature = torch.einsum("cr,kcr,lcr->kl", q, scores, scores) - mean @ mean.T
         return gradient, curvature + precision * torch.eye(len(weights), dtype=torch.float64)

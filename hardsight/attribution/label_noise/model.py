@@ -35,6 +35,8 @@ class Evidence(NamedTuple):
             shares. They were trained on the given labels, too, and are modelled like the consensus.
         max_p_wrong: upper bounds of P(wrong), ``(sample,)``; see
             :func:`~hardsight.attribution.label_noise.rare.bound_p_wrong`. None: there are none.
+        centres: log-probabilities by the distances from class centres, ``(sample, class)``, under balanced classes; see
+            :mod:`hardsight.attribution.label_noise.class_centres`. None: they are not used.
     """
 
     consensus: Float64[Tensor, "sample class"]
@@ -45,6 +47,12 @@ class Evidence(NamedTuple):
     in_small_class: Tensor | None = None
     witnesses: tuple[Tensor, ...] = ()
     max_p_wrong: Tensor | None = None
+    centres: Tensor | None = None
+
+    @property
+    def n_from_centres(self) -> int:
+        """Number of evidences that are distances from class centres: 0 or 1."""
+        return int(self.centres is not None)
 
     @property
     def n_from_models(self) -> int:
@@ -54,7 +62,7 @@ class Evidence(NamedTuple):
     def label_evidence(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "evidence class row"]:
         """Return log-probabilities of the true labels under balanced classes.
 
-        They are those of the consensus, then of the witnesses, then of the neighbours.
+        They are those of the consensus, then of the witnesses, the neighbours and the class centres.
 
         Rows come last because sums over a first axis are many times faster than over the last.
         """
@@ -67,6 +75,8 @@ class Evidence(NamedTuple):
             counts.scatter_add_(1, neighbours + 1, torch.ones(neighbours.shape, dtype=torch.float64))
             smoothed = counts[:, 1:].T + self.neighbour_smoothing * self.prior[:, None]
             evidence.append((smoothed / self.prior[:, None]).log())
+        if self.centres is not None:
+            evidence.append(self.centres[rows].T)
         return torch.stack(evidence).log_softmax(1)
 
 
@@ -76,7 +86,7 @@ class LabelModel(NamedTuple):
     Attributes:
         transition: P(given label | true label), rows are true labels; sparse if there are many classes.
         prior: factor of each class in the distribution of the true label; sums to one.
-        evidence_weights: weights of the consensus and, if there are any, of the witnesses and the neighbours.
+        evidence_weights: weights of the consensus and, if there are any, of the witnesses, the neighbours and the centres.
         pseudo_counts: pseudo-counts that shrink the rows of ``transition``: to the common rate of wrong labels, and to an
             even spread of these.
         noise_aware: the consensus and the witnesses are modelled as trained on noisy labels.
@@ -193,7 +203,7 @@ def true_label_probabilities(
     else:
         probability = torch.zeros(len(label), len(model.prior), dtype=torch.float64)
         for weight, part in model.mixture():
-            scores = evidence_scores(part, evidence.prior, label_evidence, evidence.n_from_models)
+            scores = evidence_scores(part, evidence.prior, label_evidence, evidence.n_from_models, evidence.n_from_centres)
             log_prior = log_q(scores, part.evidence_weights, part.prior)
             probability += weight * (log_prior + clamped_log(part.dense_transition())[:, label]).softmax(0).T
     if evidence.max_p_wrong is not None:
@@ -235,30 +245,36 @@ def evidence_scores(
     class_prior: Float64[Tensor, " class"],
     evidence: Float64[Tensor, "evidence class row"],
     n_from_models: int = 1,
+    n_from_centres: int = 0,
 ) -> Float64[Tensor, "evidence class row"]:
     r"""Return how much each evidence speaks for each class: $-\mathrm{KL}(T^b_c \| w_k)$, or $\log w_k(c)$.
 
     The divergence is between what the evidence would say of a sample that is certainly of the class, and what it says. The
-    logarithm alone is the score of predictions that are not modelled as trained on noisy labels.
+    logarithm alone is the score of predictions that are not modelled as trained on noisy labels, and of class centres.
 
     Args:
         n_from_models: number of evidences that are predictions of models; they come first.
+        n_from_centres: number of evidences that are distances from class centres; they come last.
     """
     expected = model.dense_transition() / class_prior
     expected = expected / expected.sum(1, keepdim=True)
     scores: Tensor = torch.matmul(expected, evidence) + torch.special.entr(expected).sum(1)[:, None]
     if not model.noise_aware:
         scores[:n_from_models] = evidence[:n_from_models]
+    first_centres = len(evidence) - n_from_centres
+    scores[first_centres:] = evidence[first_centres:]
     return scores
 
 
-def mean_weights(n_evidence: int, n_from_models: int) -> Float64[Tensor, " evidence"]:
+def mean_weights(n_evidence: int, n_from_models: int, n_from_centres: int = 0) -> Float64[Tensor, " evidence"]:
     """Return the means of the prior of the evidence weights.
 
-    Models of different kinds learned from the same labels: together they count as one evidence, as neighbours do.
+    Models of different kinds learned from the same labels: together they count as one evidence, as neighbours do. Class
+    centres follow from the posterior, and count as far as the labels show that they should.
     """
     weights = torch.ones(n_evidence, dtype=torch.float64)
     weights[:n_from_models] = 1 / n_from_models
+    weights[n_evidence - n_from_centres :] = 0
     return weights
 
 

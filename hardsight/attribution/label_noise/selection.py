@@ -47,11 +47,31 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
     return _with_alternatives(best, [*candidates, *targeted], config)
 
 
+def refit_label_model(evidence: Evidence, model: LabelModel, config: LabelModelConfig = DEFAULT_CONFIG) -> LabelModel:
+    """Return a model and its alternatives after EM from where they are, with evidence that came in since.
+
+    The models are not selected again and their transition matrices stay: such evidence follows from the models, and could
+    otherwise confirm a rate of wrong labels that is off.
+
+    Args:
+        evidence: evidence of all samples; what came in since is the last, and starts with a weight of zero.
+    """
+    fitter = _fitter(evidence, rows_to_fit(evidence, config), config)
+
+    def refit(each: LabelModel) -> LabelModel:
+        weights = torch.zeros(len(fitter.evidence), dtype=torch.float64)
+        weights[: len(each.evidence_weights)] = each.evidence_weights
+        return fitter.run_em(each._replace(evidence_weights=weights, alternatives=()), update_transition=False)
+
+    alternatives = tuple((weight, refit(each)) for weight, each in model.alternatives)
+    return refit(model)._replace(alternatives=alternatives)
+
+
 def _fitter(evidence: Evidence, rows: Int64[Tensor, " row"], config: LabelModelConfig) -> LabelModelFitter:
     if len(evidence.prior) > config.max_dense_classes:
         return SparseLabelModelFitter.of(evidence, rows, config)
-    label = evidence.label[rows]
-    return LabelModelFitter(evidence.label_evidence(rows), label, evidence.prior, config, evidence.n_from_models)
+    label, counts = evidence.label[rows], (evidence.n_from_models, evidence.n_from_centres)
+    return LabelModelFitter(evidence.label_evidence(rows), label, evidence.prior, config, *counts)
 
 
 def rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, " row"]:
