@@ -26,7 +26,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, ndtr
-from sklearn.metrics.pairwise import euclidean_distances
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -36,8 +35,8 @@ from hardsight.resampling.spacing import evenly_spaced
 
 # Changes of balanced accuracy below this are called little.
 LITTLE = 0.005
-# The mean weight of a label counts each sample by the inverse of this power of its distance, which is at least so many nats.
-_DISTANCE_POWER, _MIN_DISTANCE = 3, 0.3
+# The mean weight of a label counts each sample by the inverse cube of its distance, to which so many nats are added.
+_MIN_DISTANCE = 0.3
 # Samples that the mean is taken of: so many, divided by the classes, and at least so many per class.
 _MAX_REFERENCES, _MIN_REFERENCES = 4000, 20
 # Smaller probabilities are alike.
@@ -104,18 +103,32 @@ def mean_weights(d: Difficulty, weights: np.ndarray) -> np.ndarray:
     """
     assert d.consensus is not None
     log_prob = np.maximum(d.consensus, _MIN_LOG_PROB)
+    square = np.square(log_prob).sum(1)
+    of_samples = np.column_stack([log_prob, square, np.ones(len(log_prob))])
     most = max(_MAX_REFERENCES // log_prob.shape[1], _MIN_REFERENCES)
     means: np.ndarray = np.ones_like(log_prob)
     for code in np.unique(d.labels):
         rows = np.flatnonzero(d.labels == code)
         by_probability = rows[np.argsort(log_prob[rows, code], kind="stable")]
         references = by_probability[evenly_spaced(len(rows), most)]
+        # So that one product gives all squared distances: |x|² + |r|² - 2 x·r.
+        of_references = np.vstack([-2 * log_prob[references].T, np.ones(len(references)), square[references]])
+        sums = np.stack([weights[references] - 1, np.ones(len(references))], 1)
         for block in row_blocks(len(log_prob), len(references)):
-            distance = euclidean_distances(log_prob[block], log_prob[references])
-            closeness = (distance + _MIN_DISTANCE) ** -_DISTANCE_POWER
+            excess, total = (_closeness(of_samples[block] @ of_references) @ sums).T
             # Weights of one leave exactly one.
-            means[block, code] = 1 + closeness @ (weights[references] - 1) / closeness.sum(1)
+            means[block, code] = 1 + excess / total
     return means
+
+
+def _closeness(squared_distance: np.ndarray) -> np.ndarray:
+    """Return the inverse cubes of distances, 0.3 nats added, from their squares, which are overwritten."""
+    distance = np.sqrt(np.maximum(squared_distance, 0, out=squared_distance), out=squared_distance)
+    distance += _MIN_DISTANCE
+    # A general power would take more time than all else together.
+    cube = distance * distance
+    cube *= distance
+    return np.reciprocal(cube, out=cube)
 
 
 def scatter_factors(d: Difficulty, weights: np.ndarray) -> np.ndarray:

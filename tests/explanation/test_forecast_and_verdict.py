@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial.distance import cdist
 from support.example_results import by_hand, regression_with_an_outlier
 
 import hardsight as hs
@@ -209,6 +210,23 @@ def test_the_weight_of_a_label_depends_on_the_other_classes():
     d = hs.measure_predictions(views, labels, outputs="logits")
     means = mean_weights(d, np.where(labels == 0, 2.5 - beside, 1.0))
     np.testing.assert_allclose(means[:, 0], np.where(beside == 1, 1.5, 0.5), atol=0.05)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_mean_weights_against_brute_force(n_classes):
+    rng = np.random.default_rng(n_classes)
+    labels = rng.integers(n_classes, size=400)
+    views = 2 * rng.normal(size=(400, n_classes)) + 0.05 * rng.normal(size=(4, 400, n_classes))
+    views[:, 7] = views[:, 8]  # a distance of zero
+    d = hs.measure_predictions(views, labels, outputs="logits")
+    weights = rng.exponential(size=400)
+    # With so few samples, every one of a class is a reference.
+    log_prob = np.maximum(d.consensus, np.log(1e-6))
+    closeness = (cdist(log_prob, log_prob) + 0.3) ** -3.0
+    of_class = labels[:, None] == np.arange(n_classes)
+    expected = closeness @ (weights[:, None] * of_class) / (closeness @ of_class)
+    np.testing.assert_allclose(mean_weights(d, weights), expected, rtol=1e-5)
+    assert (mean_weights(d, np.ones(400)) == 1).all()
 
 
 @pytest.mark.slow
