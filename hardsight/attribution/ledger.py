@@ -4,18 +4,27 @@ $E$ = uncertainty + imbalance + noise + margin. With $\bar p$ the consensus of t
 prior that the ensemble was trained on, $\bar p^b \propto \bar p/\pi$, $V$ the variance and $r$ the posterior of the true
 label (:mod:`hardsight.attribution.label_noise`):
 
-- imbalance $= I - (1 - r(y)) I_+$ with $I = \log \bar p^b(y) - \log \bar p(y)$: what balanced classes would save, as far as
-  the label is right (below zero for frequent classes);
-- noise $= \sum_c r(c)\,[\log \bar p^b(c) - \log \bar p^b(y)]_+ + (1 - r(y)) I_+$: what correcting the label would save, if
-  it saves anything; the cost of a wrong label of a rare class is part of it;
-- the remainder, $R = E - V - \text{imbalance} - \text{noise}$, is divided: uncertainty $= V + sR + (1 - s) D$ and margin
-  $= (1 - s)(R - D)$.
+- imbalance $= I - (1 - r(y)) I_+ + h (V + (1 - s) D)$ with $I = \log \bar p^b(y) - \log \bar p(y)$: what balanced classes
+  would save, as far as the label is right (below zero for frequent classes), and what is uncertain for want of samples of
+  this class;
+- noise $= N_y + N$ with $N_y = \sum_c r(c)\,[\log \bar p^b(c) - \log \bar p^b(y)]_+ + (1 - r(y)) I_+$: what correcting the
+  label would save, if it saves anything, the cost of a wrong label of a rare class included; $N$ is what correcting the
+  labels of the other samples would save;
+- the remainder, $R = E - V - I + (1 - r(y)) I_+ - N_y - N$, is divided: uncertainty $= (1 - h)(V + (1 - s) D) + sR$ and
+  margin $= (1 - s)(R - D)$.
+
+Models that learned from noisy labels are never surer of class $c$ than $T(c \to c)$, the probability that a label of this
+class is right. So $B = -\sum_c r(c) \log T(c \to c)$ of the loss is theirs to pay even where features leave no doubt. What
+is attributed is $N = Q_+ B / (Q_+ + B)$ with $Q = R + N$: the smaller of both, nearly, and never more than there is.
+
+If classes were balanced, a class of $n_c$ samples would have $\bar n$, and the variance that comes from its data would be
+$n_c / \bar n$ of what it is. So $h = [1 - 1 / \sum_c r(c)\,\bar n / n_c]_+$ is the share that balanced classes would save.
 
 $V$ is what infinitely many models would save. They would still share their data: two models of a 5-fold split have three
 quarters of their samples in common, so most of the variance between independent data sets does not show in $V$. If models
 leave out the share $f$ of the data, the delete-d jackknife multiplies by $(1 - f) / f$ (Shao and Wu 1989, *A general theory
 for jackknife variance estimation*), so $W = (1/f - 2)_+ V$ is missing, and lies in $R$. What is attributed is
-$D = R_+ W / (R_+ + W)$: the smaller of both, nearly, and never more than there is. The part of $V$ that comes from random
+$D = R_+ W / (R_+ + W)$, again nearly the smaller of both. The part of $V$ that comes from random
 starts alone does not shrink with data, so $W$ is an upper estimate for networks. Forests out of bag, and models that leave
 out one sample, differ by random numbers alone: $W = 0$.
 
@@ -56,6 +65,8 @@ from hardsight.measures.bias_variance import Decomposition
 HARD_ERROR = math.log(2)
 # Keeps the ratio of variance to entropy finite where both vanish.
 _MIN_ENTROPY = 0.05
+# Keeps the logarithm finite for a class whose labels are all wrong.
+_MIN_RIGHT_SHARE = 1e-3
 
 
 class Ledger(NamedTuple):
@@ -117,16 +128,21 @@ def ledger(
         prior = label_posterior.evidence.prior
     of_label = _label_terms(consensus, label, prior, label_posterior)
     rest = parts.error - parts.variance - of_label.noise - of_label.imbalance
+    noise_of_others = _explained(rest, of_label.learned_noise)
+    rest = rest - noise_of_others
     predicted = consensus.argmax(1)
     distance = None if neighbours is None else atypicality(neighbours.distance, predicted)
     index = disagreement_index(parts.variance, of_label.entropy, distance)
     deviations = strangeness(oddity, predicted.numpy(), [index.numpy()])
     assert deviations is not None
     strange, share = p_strange(deviations), torch.from_numpy(strange_share(deviations))
-    lack_of_data = (1 - share) * _lack_of_data(rest, parts.variance, left_out)
+    unseen = max(1 / left_out - 2, 0) * parts.variance.clamp(min=0)
+    lack_of_data = (1 - share) * _explained(rest, unseen)
     margin = (1 - share) * rest - lack_of_data
-    uncertainty = parts.variance + share * rest + lack_of_data
-    terms = torch.stack([of_label.noise, of_label.imbalance, margin, uncertainty], 1)
+    lack_of_class = of_label.shortage * (parts.variance + lack_of_data)
+    uncertainty = parts.variance + share * rest + lack_of_data - lack_of_class
+    noise, imbalance = of_label.noise + noise_of_others, of_label.imbalance + lack_of_class
+    terms = torch.stack([noise, imbalance, margin, uncertainty], 1)
     wrong = of_label.p_wrong > 0.5
     largest = torch.where(wrong, 0, terms[:, 1:].argmax(1) + 1)
     cause = torch.where((parts.error > HARD_ERROR) | wrong, largest, CAUSES.index(NO_CAUSE))
@@ -161,6 +177,8 @@ class _LabelTerms(NamedTuple):
     suggested: Tensor
     p_suggested: Tensor
     entropy: Tensor
+    learned_noise: Tensor  # the loss that models cannot avoid that learned from noisy labels, B above
+    shortage: Tensor  # share of the variance that more samples of the class would save, h above
 
 
 def _label_terms(
@@ -173,6 +191,8 @@ def _label_terms(
     # Made first, so that the blocks' large intermediate arrays reuse the same memory.
     columns = [torch.empty(samples, dtype=torch.float64) for _ in _LabelTerms._fields]
     result = _LabelTerms(*columns)._replace(suggested=torch.empty(samples, dtype=torch.int64))
+    learned_noise = -_right_share(label_posterior.model).log()
+    scarcity = 1 / (prior * len(prior))
     for rows in row_blocks(*consensus.shape):
         log_prob, codes = consensus[rows], label[rows][:, None]
         balanced = (log_prob - prior.log()).log_softmax(1)
@@ -186,16 +206,23 @@ def _label_terms(
         result.p_wrong[rows] = p_wrong
         result.p_suggested[rows], result.suggested[rows] = probability.max(1)
         result.entropy[rows] = torch.special.entr(log_prob.exp()).sum(1)
+        result.learned_noise[rows] = probability @ learned_noise
+        result.shortage[rows] = (1 - 1 / (probability @ scarcity)).clamp(min=0)
     return result
 
 
-def _lack_of_data(
-    rest: Float64[Tensor, " sample"], variance: Float64[Tensor, " sample"], left_out: float
-) -> Float64[Tensor, " sample"]:
-    """Return the part of the rest that the variance between independent data sets explains, D above."""
-    unseen = max(1 / left_out - 2, 0) * variance.clamp(min=0)
+def _right_share(model: LabelModel) -> Float64[Tensor, " class"]:
+    """Return how sure of each class models can be that learned from labels as noisy as the model says, at most 1."""
+    if not model.informative:
+        return torch.ones(len(model.prior), dtype=torch.float64)
+    shares = [weight * each.transition.diagonal() for weight, each in model.mixture()]
+    return torch.stack(shares).sum(0).clamp(_MIN_RIGHT_SHARE, 1)
+
+
+def _explained(rest: Float64[Tensor, " sample"], most: Float64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:
+    """Return the part of the rest that a cause explains which can explain ``most`` of it: nearly the smaller of both."""
     remainder = rest.clamp(min=0)
-    return remainder * unseen / (remainder + unseen).clamp(min=1e-300)
+    return remainder * most / (remainder + most).clamp(min=1e-300)
 
 
 def disagreement_index(

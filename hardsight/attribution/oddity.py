@@ -2,7 +2,8 @@ r"""How unlike the others the features of a sample are: five measurements, none 
 
 - ``distance``: mean distance to the ten nearest neighbours, in standard deviations of the features;
 - ``relative_distance``: that distance relative to the neighbours' own, as in the local outlier factor (Breunig et al. 2000,
-  *LOF: identifying density-based local outliers*);
+  *LOF: identifying density-based local outliers*), or to the lower quartile of all samples if the neighbours' is smaller:
+  beside samples that are nearly equal to each other, any other would be far off;
 - ``decorrelated_distance``: the distance after decorrelation, by which a sample that breaks the correlations is far off;
 - ``rank_distance``: the same after each feature is replaced by its normal scores, so that long tails do not dominate;
 - ``largest_residual``: the largest deviation of one feature from what all others predict, in conditional standard
@@ -31,6 +32,8 @@ _MIN_VARIANCE = 1e-4
 # A sample that determines a direction of the covariance alone would otherwise be divided by zero.
 _MAX_LEVERAGE = 0.95
 _SMALLEST = 1e-9
+# Neighbours that are closer to each other than this share of all samples count as no closer.
+_DENSE_QUANTILE = 0.25
 _BLOCK_VALUES = 4_000_000
 
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -86,10 +89,11 @@ def measure_oddity(matrix: np.ndarray, blocks: np.ndarray, neighbours: Neighbour
     rank_correlations = Correlations.fit(scores(values))
     decorrelated, _ = search_other_blocks(matrix, lambda x: correlations.decorrelate(standardise(x)), reference, blocks)
     by_rank, _ = search_other_blocks(matrix, lambda x: rank_correlations.decorrelate(scores(x)), reference, blocks)
-    relative = log_size(neighbours.distance) - log_size(_mean_over(neighbours.distance, neighbours.rows))
-    return Oddity(
-        log_size(neighbours.distance), relative, log_size(decorrelated), log_size(by_rank), log_size(residual), in_reference
-    )
+    own = neighbours.distance
+    known = own[~np.isnan(own)]
+    least = np.quantile(known, _DENSE_QUANTILE) if len(known) else 0.0
+    relative = log_size(own) - log_size(np.maximum(_mean_over(own, neighbours.rows), least))
+    return Oddity(log_size(own), relative, log_size(decorrelated), log_size(by_rank), log_size(residual), in_reference)
 
 
 def log_size(values: np.ndarray) -> np.ndarray:

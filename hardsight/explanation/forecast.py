@@ -123,12 +123,13 @@ def mean_weights(d: Difficulty, weights: np.ndarray) -> np.ndarray:
 
 def _closeness(squared_distance: np.ndarray) -> np.ndarray:
     """Return the inverse cubes of distances, 0.3 nats added, from their squares, which are overwritten."""
-    distance = np.sqrt(np.maximum(squared_distance, 0, out=squared_distance), out=squared_distance)
+    distance: np.ndarray = np.sqrt(np.maximum(squared_distance, 0, out=squared_distance), out=squared_distance)
     distance += _MIN_DISTANCE
     # A general power would take more time than all else together.
-    cube = distance * distance
+    cube: np.ndarray = distance * distance
     cube *= distance
-    return np.reciprocal(cube, out=cube)
+    np.reciprocal(cube, out=cube)
+    return cube
 
 
 def scatter_factors(d: Difficulty, weights: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.label_models import log_likelihoods, random_ensemble
 
+from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior
 from hardsight.attribution.ledger import HARD_ERROR, atypicality, disagreement_index, ledger
 from hardsight.attribution.names import CAUSES, NO_CAUSE, STRANGE
 from hardsight.attribution.neighbours import Neighbours
@@ -71,6 +72,14 @@ def test_terms_against_their_definitions(with_neighbours):
     noise = (posterior * np.maximum(gain, 0)).sum(1) + if_wrong
     imbalance = saved - if_wrong
     error, variance = -log_probs.mean(0).numpy()[at_label], parts.variance.numpy()
+    # What models pay that learned from noisy labels, and what is uncertain for want of samples of the class.
+    rest = error - variance - noise - imbalance
+    right = sum(weight * model.transition.numpy().diagonal() for weight, model in result.label_model.mixture())
+    unsure = -(posterior * np.log(right)).sum(1)
+    assert unsure.min() > 0
+    noise = noise + np.where(rest > 0, rest * unsure / (np.maximum(rest, 0) + unsure), 0)
+    lack = np.maximum(1 - 1 / (posterior / (3 * prior)).sum(1), 0) * variance
+    assert 0.1 < (lack > 0).mean() < 1
     entropy = -(consensus * np.log(consensus)).sum(1)
     index = np.log(variance / (entropy + 0.05))
     if neighbours is not None:
@@ -87,7 +96,7 @@ def test_terms_against_their_definitions(with_neighbours):
     share = 1 / (1 + np.exp(-2 * (deviations - 2)))
     np.testing.assert_allclose(result.p_strange, 1 / (1 + np.exp(-2 * (deviations - 4.5))), rtol=0, atol=1e-9)
     rest = error - variance - noise - imbalance
-    expected = np.stack([noise, imbalance, (1 - share) * rest, variance + share * rest], 1)
+    expected = np.stack([noise, imbalance + lack, (1 - share) * rest, variance + share * rest - lack], 1)
     np.testing.assert_allclose(result.terms, expected, rtol=0, atol=1e-9)
     np.testing.assert_allclose(result.p_wrong, 1 - posterior[at_label], rtol=0, atol=1e-9)
     np.testing.assert_array_equal(result.suggested, posterior.argmax(1))
@@ -96,7 +105,9 @@ def test_terms_against_their_definitions(with_neighbours):
 
 @pytest.mark.parametrize("left_out", [1.0, 0.6, 0.5, 0.2, 0.1])
 def test_lack_of_data_moves_from_margin_to_uncertainty(left_out):
-    log_probs, label = random_ensemble(7)
+    log_probs, label = random_ensemble(7, samples=81)
+    # Classes of one size: no class lacks more data than another.
+    label = torch.arange(len(label)) % 3
     parts, without = ensemble_ledger(log_probs, label)
     _, result = ensemble_ledger(log_probs, label, left_out=left_out)
     torch.testing.assert_close(result.terms[:, :2], without.terms[:, :2])
@@ -198,6 +209,62 @@ def test_a_wrong_label_of_a_rare_class_is_noise():
     assert result.p_wrong[-1] > 0.5
     assert result.terms[-1, 0] > 0.5 * result.terms[-1].sum()
     assert result.terms[-1, 1] < 0.5 * np.log(0.5 / (21 / 201))
+
+
+def noisy_models(noise, seed=0):
+    """Ledger of models that learned labels of which a share is wrong, of two classes that features tell apart."""
+    rng = np.random.default_rng(seed)
+    true = np.arange(400) % 2
+    wrong = rng.random(400) < noise
+    log_odds = np.log((1 - noise) / noise) * (2 * true - 1) + rng.normal(0, 0.1, size=(4, 400))
+    log_probs, label = two_classes(-log_odds), torch.from_numpy(np.where(wrong, 1 - true, true))
+    consensus = log_probs.mean(0).log_softmax(1)
+    half = torch.full((2,), 0.5, dtype=torch.float64)
+    transition = torch.tensor([[1 - noise, noise], [noise, 1 - noise]], dtype=torch.float64)
+    model = LabelModel(transition, half, torch.tensor([8.0], dtype=torch.float64), (0.0, 0.0), noise_aware=True)
+    posterior = LabelPosterior(Evidence(consensus, label, half, None), model)
+    parts = decompose.log_loss(log_probs.mean(0), label, torch.full((400,), 4))
+    return parts, ledger(parts, consensus, label, label_posterior=posterior), torch.from_numpy(~wrong)
+
+
+def test_wrong_labels_of_others_are_noise():
+    parts, result, right = noisy_models(0.2)
+    # All of their loss is there because models learned that a fifth of the labels of either class are wrong: log 0.8.
+    assert parts.error[right].mean() == pytest.approx(-np.log(0.8), abs=0.05)
+    assert 0.4 < (result.terms[right, 0] / parts.error[right]).mean() < 0.6
+    # The cost of a wrong label is its own, and the same on top.
+    own = np.log(0.8 / 0.2)
+    assert own < result.terms[~right, 0].mean() < own - np.log(0.8)
+    _, result, right = noisy_models(0.001)
+    assert result.terms[right, 0].max() < 0.01
+
+
+def test_without_evidence_of_the_labels_there_is_no_noise():
+    rng = np.random.default_rng(0)
+    log_probs = torch.tensor(rng.normal(size=(4, 200, 3))).log_softmax(2)
+    _, result = ensemble_ledger(log_probs, torch.from_numpy(rng.integers(3, size=200)))
+    assert not result.label_model.informative
+    assert result.terms[:, 0].abs().max() == 0
+
+
+def test_the_variance_of_a_small_class_is_imbalance_as_far_as_balanced_classes_would_save_it():
+    # Half of 320 samples are of class 0, three eighths of class 1 and an eighth of class 2, which predictions leave no
+    # doubt about.
+    label = torch.tensor([0] * 160 + [1] * 120 + [2] * 40)
+    rng = np.random.default_rng(0)
+    log_probs = torch.tensor(12 * np.eye(3)[label] + rng.normal(size=(5, 320, 3))).log_softmax(2)
+    parts, result = ensemble_ledger(log_probs, label, left_out=0.2)
+    consensus = log_probs.mean(0).log_softmax(1)
+    balanced = (consensus - torch.tensor([1 / 2, 3 / 8, 1 / 8]).double().log()).log_softmax(1)
+    saved_by_prior = (balanced - consensus).gather(1, label[:, None]).squeeze(1)
+    other = result.terms[:, 1] - (saved_by_prior - result.p_wrong * saved_by_prior.clamp(min=0))
+    torch.testing.assert_close(other[:280], torch.zeros(280, dtype=torch.float64), atol=1e-9, rtol=0)
+    # 40 samples instead of 320 / 3: five eighths of what lack of data explains, the variance and more.
+    ordinary = result.p_strange[280:] < 0.01
+    uncertain = other[280:] + result.terms[280:, 3]
+    assert (other[280:] / uncertain)[ordinary].median() == pytest.approx(5 / 8, abs=0.03)
+    assert (other[280:] > 0.6 * parts.variance[280:]).all()
+    torch.testing.assert_close(result.terms.sum(1), parts.error)
 
 
 def test_equal_classes_have_no_imbalance():

@@ -89,6 +89,18 @@ def test_ordinary_data_are_hardly_flagged(load):
     assert (probability(oddity_of(load().data)) > 0.5).mean() <= 0.02
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_ordinary_samples_beside_nearly_equal_ones_are_not_strange(seed):
+    """A twentieth of the samples are nearly equal to each other, as contracts that have just begun; others are near them."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(1000, 4))
+    x[:50] = [0.3, -0.2, 0.1, 0.4] + 0.001 * rng.normal(size=(50, 4))
+    x[50:100] = x[0] + 0.4 * rng.normal(size=(50, 4))
+    flagged = probability(oddity_of(x)) > 0.5
+    assert flagged[:100].sum() == 0
+    assert flagged.mean() <= 0.005
+
+
 def one_feature(x, rng):
     column = rng.integers(x.shape[1], size=len(x))
     x[np.arange(len(x)), column] += rng.choice([-7, 7], len(x)) * x.std(0)[column]
