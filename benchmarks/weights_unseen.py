@@ -49,13 +49,12 @@ def draw_rounds() -> list[list[tuple[str, str, str]]]:
     rng = np.random.default_rng(0)
     scenarios = list(product(NOISES, IMBALANCES))
     turns = [name for _ in range(ROUNDS * len(scenarios) // len(SETS) + 1) for name in rng.permutation(SETS)]
-    return [
-        [
-            (str(turns[number * len(scenarios) + i]), *scenarios[scenario])
-            for i, scenario in enumerate(rng.permutation(len(scenarios)))
-        ]
-        for number in range(ROUNDS)
-    ]
+    drawn: dict[tuple[str, str, str], int] = {}
+    for number in range(ROUNDS):
+        for i, scenario in enumerate(rng.permutation(len(scenarios))):
+            # What an earlier round has drawn is not run again.
+            drawn.setdefault((str(turns[number * len(scenarios) + i]), *scenarios[scenario]), number)
+    return [[cell for cell, of_round in drawn.items() if of_round == number] for number in range(ROUNDS)]
 
 
 def blocks(folder: Path, out: Path, learners: Sequence[str] = tuple(MOST)) -> Iterator[Block]:
@@ -108,8 +107,8 @@ def _count_losses(cells: pd.DataFrame) -> tuple[str, ...]:
     return str(len(cells)), str(below), str(int(cells["harmed"].sum())), f"{cells['points'].clip(upper=0).sum():.0f}"
 
 
-def page(table: pd.DataFrame) -> str:
-    """Return the page."""
+def page(table: pd.DataFrame, note: str) -> str:
+    """Return the page, with a note on how it was made."""
     introduction = (
         f"Sets that no choice of the weights or of the label model was made on: {', '.join(SETS)}. "
         f"Noises: {', '.join(NOISES)}. Imbalances: {', '.join(IMBALANCES)}. Seeds: {', '.join(map(str, SEEDS))}. At most "
@@ -127,6 +126,7 @@ def page(table: pd.DataFrame) -> str:
         "# Automatic weights on data that they were not made on",
         "`python benchmarks/weights_unseen.py FOLDER OUT --minutes MINUTES > benchmarks/weights_unseen.md`",
         introduction,
+        *([note] if note else []),
     ]
     for learner in table["learner"].unique():
         part = table[table["learner"] == learner]
@@ -162,6 +162,7 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=60, help="0: only print the page of what is done")
     parser.add_argument("--learners", nargs="+", choices=list(MOST), default=list(MOST), help="those to run")
+    parser.add_argument("--note", default="", help="what the page says besides, for example which commit was measured")
     args = parser.parse_args()
     run(args.folder, args.out, args.minutes, args.learners)
-    print(page(finished(args.folder, args.out)))
+    print(page(finished(args.folder, args.out), args.note))
