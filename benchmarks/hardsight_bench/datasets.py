@@ -242,8 +242,8 @@ def _locate(folder: Path | None, path: str) -> Path:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Read the array of an IDX file: number of dimensions, their sizes, then unsigned bytes."""
-    with gzip.open(path) as file:
+    """Read the array of an IDX file, packed by gzip or not: number of dimensions, their sizes, then unsigned bytes."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         dimensions = file.read(4)[3]
         shape = np.frombuffer(file.read(4 * dimensions), ">u4").tolist()
         size = math.prod(shape)
