@@ -90,8 +90,8 @@ def measure_oddity(matrix: np.ndarray, blocks: np.ndarray, neighbours: Neighbour
     decorrelated, _ = search_other_blocks(matrix, lambda x: correlations.decorrelate(standardise(x)), reference, blocks)
     by_rank, _ = search_other_blocks(matrix, lambda x: rank_correlations.decorrelate(scores(x)), reference, blocks)
     own = neighbours.distance
-    known = own[~np.isnan(own)]
-    least = np.quantile(known, _DENSE_QUANTILE) if len(known) else 0.0
+    distances = own[~np.isnan(own)]
+    least = np.quantile(distances, _DENSE_QUANTILE) if len(distances) else 0.0
     relative = log_size(own) - log_size(np.maximum(_mean_over(own, neighbours.rows), least))
     return Oddity(log_size(own), relative, log_size(decorrelated), log_size(by_rank), log_size(residual), in_reference)
 
