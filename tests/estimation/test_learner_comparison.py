@@ -71,8 +71,8 @@ def test_other_kinds_of_models_are_witnesses():
     wrong = rng.random(500) < 0.1
     frame.loc[wrong, "grade"] = [{"A": "C", "B": "D", "C": "A", "D": "B"}[each] for each in frame.loc[wrong, "grade"]]
     d = hs.measure(frame, "grade", repeats=2)
-    # Consensus, three other kinds of models, neighbours.
-    assert len(d.run.evidence_weights) == 5
+    # Consensus, three other kinds of models, neighbours, class centres.
+    assert len(d.run.evidence_weights) == 6
     assert d.p_wrong[wrong].mean() > d.p_wrong[~wrong].mean() + 0.5
 
 
@@ -107,14 +107,14 @@ def test_beyond_the_pilot_other_kinds_are_trained_on_all_samples(monkeypatch):
     compared, on_all = sizes[:4], sizes[4:]
     assert {size for _, size in compared} == {150}
     assert {size for _, size in on_all} == {300}
-    # Consensus, three other kinds of models, neighbours.
+    # Consensus, three other kinds of models, neighbours, class centres.
     assert len(on_all) == 3
-    assert len(d.run.evidence_weights) == 5
+    assert len(d.run.evidence_weights) == 6
     sizes.clear()
     monkeypatch.setattr(learner_comparison, "MAX_SECONDS", 0.0)
     without = hs.measure(frame, "grade", repeats=2, refine=False)
     assert len(sizes) == 4
-    assert len(without.run.evidence_weights) == 2
+    assert len(without.run.evidence_weights) == 3
     np.testing.assert_array_equal(without.error, d.error)
 
 
