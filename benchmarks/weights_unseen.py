@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,14 +35,6 @@ ROUNDS = 4
 LEAST_RIGHT = 10
 
 
-class Block(NamedTuple):
-    """One cell with one learner."""
-
-    study: study.Study
-    cell: Cell
-    learner: str
-
-
 def draw_rounds() -> list[list[tuple[str, str, str]]]:
     """Return the set, noise and imbalance of each cell, round by round."""
     rng = np.random.default_rng(0)
@@ -57,35 +48,34 @@ def draw_rounds() -> list[list[tuple[str, str, str]]]:
     return [[cell for cell, of_round in drawn.items() if of_round == number] for number in range(ROUNDS)]
 
 
-def blocks(folder: Path, out: Path, learners: Sequence[str] = tuple(MOST)) -> Iterator[Block]:
-    """Yield what is to be run, in this order."""
-    studies = {name: study.Study([], (name,), rows(ROWS), folder, out, MOST[name]) for name in learners}
+def studies(folder: Path, out: Path, learners: Sequence[str] = tuple(MOST)) -> Iterator[study.Study]:
+    """Yield the study of each round with one seed and one learner, in the order in which they are run."""
     for drawn, seed, learner in product(draw_rounds(), SEEDS, learners):
-        for scenario in drawn:
-            cell = Cell(*scenario, seed)
-            yield Block(studies[learner]._replace(cells=[cell]), cell, learner)
+        cells = [Cell(*scenario, seed) for scenario in drawn]
+        yield study.Study(cells, (learner,), rows(ROWS), folder, out, MOST[learner])
 
 
 def run(folder: Path, out: Path, minutes: float, learners: Sequence[str]) -> None:
     """Run cells until time is up."""
     claim_folder(out, {"protocol": study.PROTOCOL, "most": MOST, "study": "weights"})
     end = time.monotonic() + 60 * minutes
-    for block in blocks(folder, out, learners):
-        for job in study.list_jobs(block.study):
+    for block in studies(folder, out, learners):
+        for job in study.list_jobs(block):
             if time.monotonic() > end:
                 return
-            study.run_cell(block.study, job)
+            study.run_cell(block, job)
 
 
 def finished(folder: Path, out: Path) -> pd.DataFrame:
     """Return the rows of all finished cells, with the number of right labels of the rarest class as ``n_right``."""
     parts = []
-    for block in blocks(folder, out):
-        path = study.cell_path(block.study, block.cell, block.learner)
-        if path.exists():
-            scenario = make_scenario(block.cell, folder, block.study.most)
-            right = np.bincount(scenario.true[scenario.y == scenario.true], minlength=int(scenario.true.max()) + 1)
-            parts.append(read_rows(path, "row").assign(n_right=int(right.min())))
+    for block in studies(folder, out):
+        for cell, learner in product(block.cells, block.learners):
+            path = study.cell_path(block, cell, learner)
+            if path.exists():
+                scenario = make_scenario(cell, folder, block.most)
+                right = np.bincount(scenario.true[scenario.y == scenario.true], minlength=int(scenario.true.max()) + 1)
+                parts.append(read_rows(path, "row").assign(n_right=int(right.min())))
     return pd.concat(parts, ignore_index=True)
 
 

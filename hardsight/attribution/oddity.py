@@ -24,17 +24,17 @@ from scipy.special import ndtri
 from hardsight.attribution.neighbours import MAX_REFERENCE, Neighbours, draw_reference, mean_and_scale, search_other_blocks
 
 # Values of the reference, so that its covariance takes bounded time and memory however many features there are.
-_MAX_REFERENCE_VALUES, _MIN_REFERENCE = 10_000_000, 500
+MAX_REFERENCE_VALUES, _MIN_REFERENCE = 10_000_000, 500
 # Deviations beyond this grow with the logarithm only: they remain the largest, and cannot hide all else.
 _LINEAR_UP_TO = 5.0
 # Least variance in any direction, as a share of the mean one: without it, exactly dependent features would divide by zero.
 _MIN_VARIANCE = 1e-4
 # A sample that determines a direction of the covariance alone would otherwise be divided by zero.
-_MAX_LEVERAGE = 0.95
+MAX_LEVERAGE = 0.95
 _SMALLEST = 1e-9
 # Neighbours that are closer to each other than this share of all samples count as no closer.
 _DENSE_QUANTILE = 0.25
-_BLOCK_VALUES = 4_000_000
+BLOCK_VALUES = 4_000_000
 
 Transform = Callable[[np.ndarray], np.ndarray]
 
@@ -71,7 +71,7 @@ def measure_oddity(matrix: np.ndarray, blocks: np.ndarray, neighbours: Neighbour
         neighbours: of :func:`hardsight.attribution.neighbours.find_neighbours`, for the same samples.
         rng: draws the reference.
     """
-    most = max(_MIN_REFERENCE, min(MAX_REFERENCE, _MAX_REFERENCE_VALUES // max(matrix.shape[1], 1)))
+    most = max(_MIN_REFERENCE, min(MAX_REFERENCE, MAX_REFERENCE_VALUES // max(matrix.shape[1], 1)))
     reference = draw_reference(len(matrix), most, rng)
     in_reference = np.zeros(len(matrix), dtype=bool)
     in_reference[reference] = True
@@ -79,7 +79,7 @@ def measure_oddity(matrix: np.ndarray, blocks: np.ndarray, neighbours: Neighbour
     standardise = _fit_standardise(values)
     correlations = Correlations.fit(standardise(values))
     residual = np.empty(len(matrix))
-    block = max(_BLOCK_VALUES // max(matrix.shape[1], 1), 1)
+    block = max(BLOCK_VALUES // max(matrix.shape[1], 1), 1)
     for start in range(0, len(matrix), block):
         rows = np.s_[start : start + block]
         part = np.asarray(matrix[rows], dtype=np.float64)
@@ -212,7 +212,7 @@ class Correlations(NamedTuple):
         of_directions = np.square(self.directions)
         precision = of_directions @ (1 / self.variances) + np.maximum(1 - of_directions.sum(1), 0) / self.other_variance
         leverage = self.share * (precise * (z - self.mean)).sum(1)
-        remaining = 1 - np.where(in_sample, np.clip(leverage, 0, _MAX_LEVERAGE), 0)
+        remaining = 1 - np.where(in_sample, np.clip(leverage, 0, MAX_LEVERAGE), 0)
         result: np.ndarray = precise / np.sqrt(precision) / remaining[:, None]
         return result
 

@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -21,7 +23,7 @@ from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.adapters import FrozenBase, check_adapters
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.network.seeds import derive_seed, preserve_random_state
-from hardsight.learners.sequence_losses import SequenceLosses
+from hardsight.learners.sequence_losses import SequenceLosses, first_output
 from hardsight.learners.sklearn import mean_one
 from hardsight.measures.probabilities import warn_of_probabilities
 from hardsight.resampling.plan import Member, Plan
@@ -226,7 +228,7 @@ class HuggingFace:
             train_dataset=dataset,
             data_collator=self.collator,
             processing_class=self.processing_class,
-            preprocess_logits_for_metrics=SequenceLosses(model) if samples.loss_only else _first,
+            preprocess_logits_for_metrics=SequenceLosses(model) if samples.loss_only else first_output,
             **more,
         )
         trainer.remove_callback(transformers.PrinterCallback)
@@ -302,8 +304,13 @@ def _token_counts(dataset: Any) -> np.ndarray:
     """Return the number of tokens of each row of a dataset, ``(row,)``; zeros if its columns do not tell."""
     if "input_ids" not in dataset.column_names:
         return np.zeros(len(dataset), dtype=np.int64)
-    tokens = dataset.select_columns(["input_ids"]).with_format("arrow")[:]["input_ids"].to_pylist()
-    return np.array([len(row) if isinstance(row, list) else 0 for row in tokens], dtype=np.int64)
+    tokens = dataset.select_columns(["input_ids"]).with_format("arrow")[:]["input_ids"]
+    if not (
+        pa.types.is_list(tokens.type) or pa.types.is_large_list(tokens.type) or pa.types.is_fixed_size_list(tokens.type)
+    ):
+        return np.zeros(len(dataset), dtype=np.int64)
+    counts: np.ndarray = pc.fill_null(pc.list_value_length(tokens), 0).to_numpy().astype(np.int64)
+    return counts
 
 
 def _check_outputs(outputs: Tensor, codes: np.ndarray | None) -> Float64[Tensor, " row *class"]:
@@ -319,12 +326,6 @@ def _check_outputs(outputs: Tensor, codes: np.ndarray | None) -> Float64[Tensor,
         )
     warn_of_probabilities(outputs, "the model")
     return outputs[:, torch.from_numpy(codes)].log_softmax(1)
-
-
-def _first(logits: Any, labels: Any) -> Tensor:
-    """Return the logits alone, if a model also gives hidden states and the like."""
-    first: Tensor = logits[0] if isinstance(logits, tuple | list) else logits
-    return first
 
 
 def _wrap_errors(work: Callable[[], Any], name: str, where: str) -> Any:

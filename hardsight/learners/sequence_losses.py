@@ -52,9 +52,14 @@ class SequenceLosses:
                 f"the collator makes {sequences} sequences of {samples} samples: use one that gives each sample a row, or "
                 "packs them into rows in their order, with position_ids"
             )
-        first = logits[0] if isinstance(logits, tuple | list) else logits
-        total, count = sequence_losses(first, labels, shift=self._shift, segments=segments)
+        total, count = sequence_losses(first_output(logits), labels, shift=self._shift, segments=segments)
         return torch.stack([total.double(), count.double()], 1)
 
     def _keep_inputs(self, _: nn.Module, __: tuple[Any, ...], inputs: dict[str, Any]) -> None:
         self._inputs = inputs
+
+
+def first_output(logits: Any, labels: Any = None) -> Tensor:
+    """Return the logits alone, if a model also gives hidden states and the like. ``labels`` are not read."""
+    first: Tensor = logits[0] if isinstance(logits, tuple | list) else logits
+    return first

@@ -114,9 +114,9 @@ def test_a_missing_value_is_not_odd():
 
 def test_samples_outside_the_reference(monkeypatch):
     """Of many samples some are compared with a part of them, in blocks; what stands out remains the same."""
-    monkeypatch.setattr(module, "_MAX_REFERENCE_VALUES", 3000)
+    monkeypatch.setattr(module, "MAX_REFERENCE_VALUES", 3000)
     monkeypatch.setattr(module, "_MIN_REFERENCE", 300)
-    monkeypatch.setattr(module, "_BLOCK_VALUES", 500)
+    monkeypatch.setattr(module, "BLOCK_VALUES", 500)
     x = correlated(900, 10)
     x[::150, 2] += 12
     result = measure(x)

@@ -39,22 +39,19 @@ from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
 from hardsight.attribution.label_noise.model import Evidence, LabelModel, row_blocks, true_label_probabilities
 from hardsight.attribution.label_noise.selection import refit_label_model
 from hardsight.attribution.neighbours import fit_scaler
-from hardsight.attribution.oddity import Correlations
+from hardsight.attribution.oddity import BLOCK_VALUES, MAX_LEVERAGE, MAX_REFERENCE_VALUES, Correlations
 
 MIN_CLASSES = 3
 # Samples of the mean of all features that each centre is drawn towards, kappa.
 _PSEUDO_COUNT = 1.0
 _ROUNDS = 2
 # Centres are means of at most so many samples, fewer if there are many features.
-_MAX_REFERENCE, _MAX_REFERENCE_VALUES = 20_000, 10_000_000
-# A sample that determines a direction of the covariance alone would otherwise be divided by zero.
-_MAX_LEVERAGE = 0.95
+_MAX_REFERENCE = 20_000
 # Bounds of the logarithm of the scale of distances, beta.
 _LOG_SCALES = (-8.0, 4.0)
 # Squared distances are at least this share of the mean one.
 _MIN_RELATIVE_SQUARE = 1e-6
 _SMALLEST = 1e-12
-_BLOCK_VALUES = 4_000_000
 
 
 class SampleFeatures(NamedTuple):
@@ -96,7 +93,7 @@ def _can_serve(features: SampleFeatures, n_classes: int) -> bool:
 
 
 def _reference_size(n: int, d: int) -> int:
-    return min(n, _MAX_REFERENCE, _MAX_REFERENCE_VALUES // d)
+    return min(n, _MAX_REFERENCE, MAX_REFERENCE_VALUES // d)
 
 
 def centre_distances(features: SampleFeatures, label: np.ndarray, p_right: np.ndarray, n_classes: int) -> np.ndarray:
@@ -122,7 +119,7 @@ def centre_distances(features: SampleFeatures, label: np.ndarray, p_right: np.nd
     row_of = np.full(n, -1)
     row_of[reference] = np.arange(most)
     distance = np.empty((n, n_classes))
-    size = max(_BLOCK_VALUES // d, 1)
+    size = max(BLOCK_VALUES // d, 1)
     for start in range(0, n, size):
         rows = np.arange(start, min(start + size, n))
         z = scale(np.asarray(features.matrix[rows], dtype=np.float64)) - mean
@@ -138,6 +135,8 @@ class _Centres(NamedTuple):
     residuals: np.ndarray  # decorrelated, (reference, feature)
     coordinates: np.ndarray  # decorrelated features without the origin, (reference, feature)
     weights: np.ndarray  # P(right) at the given label, (reference, class)
+    sums: np.ndarray  # of the coordinates by the weights, (class, feature)
+    mean_square: float  # mean squared length of the residuals
     blocks: np.ndarray  # (reference,)
 
     @classmethod
@@ -150,7 +149,10 @@ class _Centres(NamedTuple):
         correlations = Correlations.fit(residuals)
         origin = correlations.decorrelate(np.zeros((1, x.shape[1])))[0].astype(np.float64)
         residuals, coordinates = (correlations.decorrelate(each).astype(np.float64) for each in (residuals, x))
-        return cls(correlations, origin, residuals, coordinates - origin, weights, blocks)
+        coordinates -= origin
+        sums = np.stack([weight @ coordinates for weight in weights.T])
+        mean_square = float(np.square(residuals).sum(1).mean())
+        return cls(correlations, origin, residuals, coordinates, weights, sums, mean_square, blocks)
 
     def distances(self, x: np.ndarray, blocks: np.ndarray, row_of: np.ndarray) -> np.ndarray:
         """Return the distances of some samples from the centres without their blocks, ``(row, class)``.
@@ -165,18 +167,17 @@ class _Centres(NamedTuple):
         shares_block = names[place] == self.blocks
         own = np.where((row_of >= 0)[:, None], self.residuals[row_of], 0)
         share = self.correlations.share
-        factor = share / (1 - np.clip(share * np.square(own).sum(1), 0, _MAX_LEVERAGE))
-        mean_square = float(np.square(self.residuals).sum(1).mean())
+        factor = share / (1 - np.clip(share * np.square(own).sum(1), 0, MAX_LEVERAGE))
         squares = np.empty((len(x), self.weights.shape[1]))
         for c, weight in enumerate(self.weights.T):
             rows = np.flatnonzero(shares_block & (weight > 0))
             of_block = csr_array((weight[rows], (place[rows], rows)), (len(names), len(weight)))
             size = np.maximum(weight.sum() - of_block.sum(1), 0)
-            centre = (weight @ self.coordinates - of_block @ self.coordinates) / (size + _PSEUDO_COUNT)[:, None]
+            centre = (self.sums[c] - of_block @ self.coordinates) / (size + _PSEUDO_COUNT)[:, None]
             difference = z - centre[block_of]
             squares[:, c] = np.square(difference).sum(1) + factor * np.square((difference * own).sum(1))
-            squares[:, c] -= (mean_square * size / (size + _PSEUDO_COUNT) ** 2)[block_of]
-        distance: np.ndarray = np.sqrt(np.maximum(squares, max(_MIN_RELATIVE_SQUARE * mean_square, _SMALLEST)))
+            squares[:, c] -= (self.mean_square * size / (size + _PSEUDO_COUNT) ** 2)[block_of]
+        distance: np.ndarray = np.sqrt(np.maximum(squares, max(_MIN_RELATIVE_SQUARE * self.mean_square, _SMALLEST)))
         return distance
 
 

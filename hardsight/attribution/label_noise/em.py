@@ -212,8 +212,6 @@ class LabelModelFitter:
         model, scores = start, self.scores(start)
         for _ in range(self.config.max_rounds if max_rounds is None else max_rounds):
             before = model
-            if update_transition:
-                scores = self.scores(model)
             log_prior = self.weighted_log_q(scores, model)
             q = log_prior.exp()
             r = (log_prior + self.log_of_label(model)).softmax(0)
@@ -226,6 +224,8 @@ class LabelModelFitter:
                 and (weights - before.evidence_weights).abs().max() < _WEIGHT_TOLERANCE
             ):
                 break
+            if update_transition:
+                scores = self.scores(model)
         return model
 
     def update_q(
