@@ -18,6 +18,7 @@ import pandas as pd
 from hardsight_bench import weights_study as study
 from hardsight_bench.cells import claim_folder, read_rows
 from hardsight_bench.tables import markdown_table
+from hardsight_bench.weights_by_other_models import OTHER_MODELS
 from hardsight_bench.weights_field import AUTO, rows
 from hardsight_bench.weights_page import render_scores, scenario_table
 from hardsight_bench.weights_scenarios import NOISES, Cell, make_scenario
@@ -26,7 +27,7 @@ from hardsight_bench.weights_scores import CELL, GAP, HARM, list_losses, score_r
 SETS = ("olive", "libras", "crashes", "election", "liver", "chess", "mushroom", "tic-tac-toe", "ionosphere", "australian",
         "musk", "email", "saheart")  # fmt: skip
 IMBALANCES = ("none", "step-10", "step-50")
-ROWS = ("auto", "balanced", "balanced-sqrt", "noise-matrix", "ldam-drw")
+ROWS = ("auto", "balanced", "balanced-sqrt", "noise-matrix", "ldam-drw", *OTHER_MODELS)
 SEEDS = (0, 1, 2)
 # Boosted trees take ten times as long as the other learners.
 MOST = {"logistic": 800, "network": 800, "lightgbm": 400}
@@ -109,7 +110,9 @@ def page(table: pd.DataFrame, note: str) -> str:
         f"uniform weights and the oracle that a row closes, over cells where the gap is above {100 * GAP:g} points. A loss "
         "is what a row is below uniform, in points of balanced accuracy, the mean over the seeds of a cell, and zero in "
         "other cells. Holm's correction is over all cells, of the hypothesis that the loss is half a point at most, with "
-        "the standard error over test samples. "
+        "the standard error over test samples. Two rows, without a rank, are `auto` with P(label wrong) of other models: "
+        "*auto-default* of `hs.measure` by default settings, *auto-informed* of models that learned from the right labels of "
+        "all other samples, with the true rates of mislabelling. "
         f"*Cells with 10 right*: those in which the rarest class has {LEAST_RIGHT} right labels or more with every seed."
     )
     sections = [

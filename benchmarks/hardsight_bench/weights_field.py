@@ -18,9 +18,10 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import SCHEMES, Scheme, StateShape, weigh
 from hardsight_bench.heterogeneous_ensemble import BatchView, Objective
+from hardsight_bench.weights_by_other_models import OTHER_MODELS
 from hardsight_bench.weights_scenarios import Scenario
 
-How = Literal["control", "held out", "in training", "auto"]
+How = Literal["control", "held out", "in training", "auto", "other models"]
 AUTO = "auto"
 OF_DIFFICULTY = frozenset({"loss", "p", "logits", "labels", "sizes", "held_out", "generator", "first", "class_error"})
 OF_BATCH = frozenset({"loss", "p", "logits", "labels", "sizes", "held_out", "rows", "epoch", "epochs", "generator"})
@@ -71,6 +72,8 @@ CONTROLS = ("uniform", "random", "oracle")
 def rows(named: Sequence[str] = ()) -> list[Row]:
     """All rows, or those of the schemes that are named, and uniform and oracle, which all are compared with.
 
+    Rows by other models (:mod:`hardsight_bench.weights_by_other_models`) are only run if they are named.
+
     Raises:
         InputError: no row of such a name.
     """
@@ -80,6 +83,7 @@ def rows(named: Sequence[str] = ()) -> list[Row]:
     every = [row for row in every if row.scheme is None or row.how not in row.scheme.exclude_from_benchmark]
     if not named:
         return every
+    every += [Row(name, "other models") for name in OTHER_MODELS]
     known = {row.name.removesuffix(" (in training)") for row in every}
     for name in named:
         if name not in known:
@@ -133,6 +137,8 @@ def weights(row: Row, world: Scenario, difficulty: Difficulty, stream: np.random
     rng = np.random.default_rng(stream)
     if row.how == "control":
         return control(row.name, world, rng)
+    if row.how == "other models":
+        return OTHER_MODELS[row.name](world, int(stream.generate_state(1)[0]))
     assert row.scheme is not None
     inputs = _scheme_inputs(row.scheme, HELD_OUT, int(world.true.max()) + 1)
     inputs |= {name: value for name, value in _result_inputs(difficulty).items() if name in row.scheme.reads}

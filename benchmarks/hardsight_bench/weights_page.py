@@ -7,7 +7,8 @@ import pandas as pd
 from hardsight_bench.tables import format_or_dash, markdown_table
 from hardsight_bench.weights_field import AUTO
 from hardsight_bench.weights_scores import GAP, HARM, Interval, StudyScores, best_fixed
-from hardsight_bench.weights_study import FOLDS, KINDS
+from hardsight_bench.weights_scenarios import FOLDS
+from hardsight_bench.weights_study import KINDS
 
 
 def render_page(rows: pd.DataFrame, scores: dict[str, StudyScores]) -> str:

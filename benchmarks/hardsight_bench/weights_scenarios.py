@@ -32,6 +32,7 @@ from hardsight_bench.corruptions import confusion_probabilities, draw_classes, p
 from hardsight_bench.datasets import Dataset, load_dataset
 
 LEAST, RIGHT, TEST, MOST = 5, 3, 5000, 1500
+FOLDS = 5
 _LOADED = 20_000
 
 
@@ -155,6 +156,11 @@ def make_scenario(cell: Cell, folder: Path | None = None, most: int = MOST) -> S
     clean = Dataset(dataset.x[rows], dataset.y[rows], dataset.shape)
     y = NOISES[cell.noise](clean, np.random.default_rng(cell.stream("noise", cell.imbalance, cell.noise)))
     return Scenario(clean.x, _keep_some_right(y, clean.y), clean.y, dataset.x[test], dataset.y[test], dataset.shape)
+
+
+def count_folds(labels: np.ndarray) -> int:
+    """Return the number of folds to measure in: a class with few labels limits it."""
+    return min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
 
 
 @lru_cache(maxsize=2)

@@ -3,7 +3,8 @@
 A cell is a set, a kind of noise and a kind of imbalance; its seeds are averaged. The *gap* of a cell is the advantage
 in balanced accuracy of the oracle, which knows the right labels, over uniform weights. *Recovery* is the share of the
 gap that a row reaches, over the cells whose gap exceeds two points. *Regret* is how far a row is below the best fixed
-scheme of the cell, uniform included, random and automatic ones excluded. Ranks are among all rows but the oracle.
+scheme of the cell, uniform included, random and automatic ones excluded. Ranks are among all rows but the oracle and those
+by other models.
 Intervals come from resampling, with replacement, the cells, and within each the seeds; all rows share the same draws.
 """
 
@@ -13,9 +14,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
 
+from hardsight_bench.weights_by_other_models import OTHER_MODELS
 from hardsight_bench.weights_field import AUTO
 
 GAP, HARM = 0.02, 0.005
+_UNRANKED = ("oracle", *OTHER_MODELS)
+_NOT_FIXED = ("random", AUTO, *_UNRANKED)
 CELL = ["set", "noise", "imbalance"]
 _DRAWS, _CELL_DRAWS = 1000, 4000
 _LEVEL = 0.95
@@ -51,7 +55,7 @@ class StudyScores(NamedTuple):
     """Scores of the study for one learner.
 
     Attributes:
-        rows: by name, best mean rank first; the oracle last.
+        rows: by name, best mean rank first; those without a rank last.
         cells: one row per cell and row of the study: mean ``score``, ``difference`` to uniform with its bounds ``low``
             and ``high``, ``gap`` and ``recovery`` (NaN without a gap), ``harmed``.
         wide: number of cells with a gap.
@@ -89,7 +93,7 @@ def score_rows(rows: pd.DataFrame, metric: str = "balanced_accuracy", seed: int 
     rng = np.random.default_rng(seed)
     cells = _cell_table(rows[rows["row"].isin(names)], metric, rng)
     scores = _bootstrap_scores(complete, cells.groupby("row")["harmed"].sum(), rng)
-    order = sorted(names, key=lambda name: (name == "oracle", scores[name].rank.mean))
+    order = sorted(names, key=lambda name: (name in _UNRANKED, name == "oracle", scores[name].rank.mean))
     gaps = cells[cells["row"] == "oracle"]["gap"] > GAP
     incomplete = rows[~rows["row"].isin(names) & (rows["fault"] != "")].drop_duplicates("row")
     faults = {str(name): str(fault) for name, fault in zip(incomplete["row"], incomplete["fault"], strict=True)}
@@ -141,11 +145,11 @@ def _means(scores: np.ndarray, filled: np.ndarray, rng: np.random.Generator | No
 def _statistics(means: np.ndarray, names: list[str]) -> _Statistics:
     """Return the statistics of scores ``(cell, row)``."""
     uniform, oracle = (means[:, [names.index(name)]] for name in ("uniform", "oracle"))
-    fixed = [i for i, name in enumerate(names) if name not in ("random", "oracle", AUTO)]
+    fixed = [i for i, name in enumerate(names) if name not in _NOT_FIXED]
     gap = oracle - uniform
     wide = gap[:, 0] > GAP
     recovery = ((means - uniform)[wide] / gap[wide]).mean(0) if wide.any() else np.full(len(names), np.nan)
-    ranked = [i for i, name in enumerate(names) if name != "oracle"]
+    ranked = [i for i, name in enumerate(names) if name not in _UNRANKED]
     rank = np.full(len(names), np.nan)
     rank[ranked] = rankdata(-means[:, ranked], axis=1).mean(0)
     best = means[:, fixed].max(1, keepdims=True)
@@ -193,7 +197,7 @@ def _interval(differences: np.ndarray, errors: np.ndarray, rng: np.random.Genera
 
 def best_fixed(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the best fixed scheme of each cell, one row each."""
-    fixed = cells[~cells["row"].isin(["random", "oracle", AUTO])]
+    fixed = cells[~cells["row"].isin(_NOT_FIXED)]
     return fixed.loc[fixed.groupby(CELL, sort=False)["score"].idxmax()]
 
 

@@ -34,8 +34,9 @@ from hardsight_bench.cells import claim_folder, run_cells
 from hardsight_bench.cells import read_rows as left
 from hardsight_bench.heterogeneous_ensemble import EnsembleTask, MemberResult, WeightedMember, count_epochs, train_members
 from hardsight_bench.scores import METRICS, difference_standard_error, effective_share, score_predictions
+from hardsight_bench.weights_by_other_models import BY_DEFAULT
 from hardsight_bench.weights_field import Row
-from hardsight_bench.weights_scenarios import MOST, Cell, Scenario, make_scenario
+from hardsight_bench.weights_scenarios import MOST, Cell, Scenario, count_folds, make_scenario
 
 SETS = ("digits", "fashion", "letter", "satellite", "penbased", "texture", "products")
 # Results of different protocol versions cannot share a folder.
@@ -77,7 +78,6 @@ KINDS: dict[str, LearnerKind] = {
     # Boosted trees take ten times as long as the other learners.
     "lightgbm": LearnerKind("LightGBM, 100 trees", "lightgbm", 2),
 }
-FOLDS = 5
 
 
 class Study(NamedTuple):
@@ -159,8 +159,11 @@ def _missing(study: Study, cell: Cell, learner: str) -> tuple[str, ...]:
 
 
 def _applicable_rows(rows: Sequence[Row], learner: str) -> list[Row]:
-    in_batches = KINDS[learner].network is not None
-    return [row for row in rows if in_batches or row.how != "in training"]
+    left_out = set() if KINDS[learner].network is not None else {"in training"}
+    # A learner that is measured by default has that row already.
+    return [
+        row for row in rows if row.how not in left_out and not (row.name == BY_DEFAULT and KINDS[learner].measure == "auto")
+    ]
 
 
 def run_cell(study: Study, job: Job) -> list[str]:
@@ -217,7 +220,7 @@ def measure_difficulty(scenario: Scenario, learner: str, seed: int) -> Difficult
     """Measure the difficulty of the training samples, as used by the rows."""
     kind = KINDS[learner]
     # Flips can leave a rare class with fewer labels than folds.
-    folds = min(FOLDS, int(np.unique(scenario.y, return_counts=True)[1].min()))
+    folds = count_folds(scenario.y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HardsightWarning)
         return measure(scenario.x, scenario.y, learner=kind.measure, folds=folds, repeats=kind.repeats, seed=seed)

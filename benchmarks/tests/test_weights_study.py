@@ -15,8 +15,9 @@ from hardsight_bench import weights_study as study
 from hardsight_bench.cells import claim_folder
 from hardsight_bench.datasets import load_dataset
 from hardsight_bench.heterogeneous_ensemble import BatchView, EnsembleTask, WeightedMember, train_members
+from hardsight_bench.weights_by_other_models import BY_DEFAULT, OTHER_MODELS, by_right_labels
 from hardsight_bench.weights_field import InTraining, Row, control, rows
-from hardsight_bench.weights_scenarios import IMBALANCES, LEAST, NOISES, RIGHT, Cell, list_cells, make_scenario
+from hardsight_bench.weights_scenarios import FOLDS, IMBALANCES, LEAST, NOISES, RIGHT, Cell, list_cells, make_scenario
 from hardsight_bench.weights_scores import best_fixed, list_losses, score_rows
 from torch.nn.functional import cross_entropy
 
@@ -555,7 +556,38 @@ def test_a_class_of_fewer_labels_than_folds_is_measured_in_fewer():
     y[np.flatnonzero(y == 4)[RIGHT:]] = 9
     difficulty = study.measure_difficulty(made._replace(y=y), "logistic", 0)
     assert difficulty.settings["splits"].startswith(f"{RIGHT} folds")
-    assert study.FOLDS > RIGHT
+    assert FOLDS > RIGHT
+
+
+def test_rows_by_other_models_are_run_on_request_and_have_no_rank(tmp_path):
+    assert not {*OTHER_MODELS} & {row.name for row in rows()}
+    named = rows(["auto", *OTHER_MODELS])
+    assert [row.name for row in named] == ["uniform", "oracle", "auto", *OTHER_MODELS]
+    jobs = study.list_jobs(study.Study([Cell("digits", "none", "none", 0)], ("network", "logistic"), named, None, tmp_path))
+    assert [BY_DEFAULT in job.missing for job in jobs] == [False, True]
+    better = {noise: {**own, "auto-informed": [0.95, 0.95]} for noise, own in SCORES.items()}
+    scores = score_rows(table(better))
+    assert [scores.rows[name].rank.mean for name in ("auto", "uniform", "a", "b")] == [1, 3, 2.5, 3.5]
+    assert np.isnan(scores.rows["auto-informed"].rank.mean)
+    assert list(scores.rows)[-2:] == ["auto-informed", "oracle"]
+    assert best_fixed(scores.cells)["row"].tolist() == ["uniform", "a"]
+
+
+@pytest.mark.slow
+def test_models_of_the_right_labels_tell_wrong_labels_better_than_others():
+    scenario = digits("uniform-40", "exp-10")
+    right = scenario.y == scenario.true
+    informed, usual = by_right_labels(scenario, 0), OTHER_MODELS[BY_DEFAULT](scenario, 0)
+    assert informed.mean() == pytest.approx(1)
+    assert usual.mean() == pytest.approx(1)
+    assert 0 < informed[~right].sum() < usual[~right].sum()
+
+
+@pytest.mark.slow
+def test_right_labels_are_not_doubted_if_all_are_right():
+    scenario = digits()
+    balanced = 1 / np.bincount(scenario.y)[scenario.y]
+    np.testing.assert_allclose(by_right_labels(scenario, 0), balanced / balanced.mean())
 
 
 def test_losses_are_corrected_for_the_number_of_cells():
