@@ -111,8 +111,8 @@ def page(table: pd.DataFrame, note: str) -> str:
         "is what a row is below uniform, in points of balanced accuracy, the mean over the seeds of a cell, and zero in "
         "other cells. Holm's correction is over all cells, of the hypothesis that the loss is half a point at most, with "
         "the standard error over test samples. Two rows, without a rank, are `auto` with P(label wrong) of other models: "
-        "*auto-default* of `hs.measure` by default settings, *auto-informed* of models that learned from the right labels of "
-        "all other samples, with the true rates of mislabelling. "
+        "*auto-default* of `hs.measure` by default settings, *auto-informed* of models that learned from the right labels "
+        "of all other samples, with the true rates of mislabelling. "
         f"*Cells with 10 right*: those in which the rarest class has {LEAST_RIGHT} right labels or more with every seed."
     )
     sections = [

@@ -6,8 +6,8 @@ import pandas as pd
 
 from hardsight_bench.tables import format_or_dash, markdown_table
 from hardsight_bench.weights_field import AUTO
-from hardsight_bench.weights_scores import GAP, HARM, Interval, StudyScores, best_fixed
 from hardsight_bench.weights_scenarios import FOLDS
+from hardsight_bench.weights_scores import GAP, HARM, Interval, StudyScores, best_fixed
 from hardsight_bench.weights_study import KINDS
 
 
