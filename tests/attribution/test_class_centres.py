@@ -17,6 +17,7 @@ from hardsight.attribution.label_noise import (
     fit_label_model,
 )
 from hardsight.attribution.label_noise.class_centres import centre_distances
+from hardsight.resampling.spacing import evenly_spaced
 
 
 def clusters(seed=0, n=60, d=5, classes=4, *, pairs=False):
@@ -125,7 +126,7 @@ def test_large_data_are_compared_with_a_reference(monkeypatch):
     features, label, p_right = clusters(n=90, pairs=True)
     monkeypatch.setattr(class_centres, "_MAX_REFERENCE", 30)
     distance = centre_distances(features, label, p_right, 4)
-    rows = np.arange(30) * 3  # the reference
+    rows = evenly_spaced(90, 30)  # the reference
     alone = centre_distances(
         features._replace(matrix=features.matrix[rows], blocks=features.blocks[rows]), label[rows], p_right[rows], 4
     )

@@ -329,8 +329,8 @@ def test_a_witness_that_repeats_the_consensus_shares_its_weight(noise_aware):
             each.label_evidence(rows),
             label,
             prior,
-            replace(DEFAULT_CONFIG, weight_precision=each.n_from_models),
-            each.n_from_models,
+            replace(DEFAULT_CONFIG, weight_precision=each.counts.models),
+            each.counts,
         ).fit_path([(float("inf"), 3.0)], noise_aware=noise_aware)[0]
         for each in (alone, repeated)
     )

@@ -40,6 +40,7 @@ from hardsight.attribution.label_noise.model import Evidence, LabelModel, row_bl
 from hardsight.attribution.label_noise.selection import refit_label_model
 from hardsight.attribution.neighbours import fit_scaler
 from hardsight.attribution.oddity import BLOCK_VALUES, MAX_LEVERAGE, MAX_REFERENCE_VALUES, Correlations
+from hardsight.resampling.spacing import evenly_spaced
 
 MIN_CLASSES = 3
 # Samples of the mean of all features that each centre is drawn towards, kappa.
@@ -108,7 +109,7 @@ def centre_distances(features: SampleFeatures, label: np.ndarray, p_right: np.nd
     """
     n, d = features.matrix.shape
     most = _reference_size(n, d)
-    reference = np.arange(most) * n // most
+    reference = evenly_spaced(n, most)
     values = np.asarray(features.matrix[reference], dtype=np.float64)
     scale = fit_scaler(values)
     x = scale(values).astype(np.float64)

@@ -11,6 +11,8 @@ from torch.nn.functional import one_hot
 
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, INF, LabelModelConfig
 from hardsight.attribution.label_noise.model import (
+    ONE_MODEL,
+    EvidenceCounts,
     LabelModel,
     Transition,
     clamped_log,
@@ -19,6 +21,7 @@ from hardsight.attribution.label_noise.model import (
     log_q,
     mean_weights,
 )
+from hardsight.resampling.spacing import evenly_spaced
 
 _TRANSITION_TOLERANCE, _WEIGHT_TOLERANCE = 3e-5, 1e-3
 # Longest step of the logarithm of a class factor.
@@ -33,8 +36,7 @@ class LabelModelFitter:
     Args:
         evidence: log-probabilities of the true labels, see :meth:`Evidence.label_evidence`.
         class_prior: class shares that the ensemble was trained on.
-        n_from_models: number of evidences that are predictions of models; they come first.
-        n_from_centres: number of evidences that are distances from class centres; they come last.
+        counts: number of evidences of each kind.
     """
 
     def __init__(
@@ -43,11 +45,10 @@ class LabelModelFitter:
         label: Int64[Tensor, " row"],
         class_prior: Float64[Tensor, " class"],
         config: LabelModelConfig = DEFAULT_CONFIG,
-        n_from_models: int = 1,
-        n_from_centres: int = 0,
+        counts: EvidenceCounts = ONE_MODEL,
     ) -> None:
         self.evidence, self.label, self.class_prior, self.config = evidence, label, class_prior, config
-        self.n_from_models, self.n_from_centres = n_from_models, n_from_centres
+        self.counts = counts
         self.n_classes, self.n_rows = evidence.shape[1:]
 
     def is_informative(self) -> bool:
@@ -166,7 +167,7 @@ class LabelModelFitter:
 
     def scores(self, model: LabelModel) -> Float64[Tensor, "evidence class row"]:
         """Return how much each evidence speaks for each class."""
-        return evidence_scores(model, self.class_prior, self.evidence, self.n_from_models, self.n_from_centres)
+        return evidence_scores(model, self.class_prior, self.evidence, self.counts)
 
     def expected_counts(self, r: Float64[Tensor, "class row"]) -> Float64[Tensor, "class class"]:
         """Count pairs of true and given label by the posterior ``r`` of the true ones; rows are true labels."""
@@ -175,7 +176,7 @@ class LabelModelFitter:
     def models_only(self, weight: float) -> Float64[Tensor, " evidence"]:
         """Return evidence weights that use the predictions of models alone, in equal parts."""
         weights = torch.zeros(len(self.evidence), dtype=torch.float64)
-        weights[: self.n_from_models] = weight / self.n_from_models
+        weights[: self.counts.models] = weight / self.counts.models
         return weights
 
     def label_shares(self) -> Float64[Tensor, " class"]:
@@ -187,14 +188,13 @@ class LabelModelFitter:
         if self.n_rows <= most:
             return self
         mask = torch.zeros(self.n_rows, dtype=torch.bool)
-        mask[torch.arange(most) * self.n_rows // most] = True
+        mask[evenly_spaced(self.n_rows, most)] = True
         return self.subset(mask)
 
     def subset(self, mask: Tensor) -> "LabelModelFitter":
         """Return a fitter of the rows in a mask."""
         evidence = self.evidence[:, :, mask]
-        counts = self.n_from_models, self.n_from_centres
-        return LabelModelFitter(evidence, self.label[mask], self.class_prior, self.config, *counts)
+        return LabelModelFitter(evidence, self.label[mask], self.class_prior, self.config, self.counts)
 
     def run_em(
         self,
@@ -275,7 +275,7 @@ class LabelModelFitter:
             mean: mean scores under ``q``.
         """
         precision = self.config.weight_precision
-        distance = weights - mean_weights(len(weights), self.n_from_models, self.n_from_centres)
+        distance = weights - mean_weights(len(weights), self.counts)
         gradient = ((r * scores).sum(1) - mean).sum(1) - precision * distance
         curvature = torch.einsum("cr,kcr,lcr->kl", q, scores, scores) - mean @ mean.T
         return gradient, curvature + precision * torch.eye(len(weights), dtype=torch.float64)
@@ -286,7 +286,8 @@ class LabelModelFitter:
         """Solve ``curvature @ weights = target`` with weights within their bounds."""
         weights = solve_nonnegative(curvature, target).clamp(max=self.config.max_weight)
         # The weights sum to one at least: below, heavy noise in small data passes for soft predictions of right labels.
-        models, others = weights[: self.n_from_models], float(weights[self.n_from_models :].sum())
+        n_models = self.counts.models
+        models, others = weights[:n_models], float(weights[n_models:].sum())
         if float(models.sum()) + others < 1:
             share = models / models.sum() if models.any() else torch.full_like(models, 1 / len(models))
             models.copy_((1 - others) * share)

@@ -41,6 +41,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from hardsight.attribution.label_noise.model import LabelPosterior, row_blocks
+from hardsight.resampling.spacing import evenly_spaced
 
 MIN_DEVIATIONS = 2.0
 """Standard errors by which a witness must agree with the given labels beyond chance."""
@@ -372,8 +373,8 @@ def _exponents(deviations: Tensor) -> Float64[Tensor, "3"]:
 def _rows_to_fit(answers: Sequence[_Answers]) -> Int64[Tensor, " row"]:
     """Return at most 5,000 samples with an answer, evenly spaced."""
     rows = torch.stack([each.present for each in answers]).any(0).nonzero().squeeze(1)
-    most = min(len(rows), _MAX_ROWS, max(_MAX_CELLS // answers[0].scores.shape[1], 1_000))
-    return rows[torch.arange(most) * len(rows) // max(most, 1)]
+    most = min(_MAX_ROWS, max(_MAX_CELLS // answers[0].scores.shape[1], 1_000))
+    return rows[evenly_spaced(len(rows), most)]
 
 
 def _deviations(values: Tensor) -> float:

@@ -19,6 +19,21 @@ _BLOCK, _BLOCK_CELLS = 65_536, 2**22
 _MIN_PROBABILITY = 1e-12
 
 
+class EvidenceCounts(NamedTuple):
+    """How many evidences are of the kinds that are modelled in their own ways; neighbours are between the two.
+
+    Attributes:
+        models: predictions of models, the consensus and the witnesses; they come first.
+        centres: distances from class centres, 0 or 1; they come last.
+    """
+
+    models: int = 1
+    centres: int = 0
+
+
+ONE_MODEL = EvidenceCounts()
+
+
 class Evidence(NamedTuple):
     """Evidence of the true labels.
 
@@ -50,14 +65,9 @@ class Evidence(NamedTuple):
     centres: Tensor | None = None
 
     @property
-    def n_from_centres(self) -> int:
-        """Number of evidences that are distances from class centres: 0 or 1."""
-        return int(self.centres is not None)
-
-    @property
-    def n_from_models(self) -> int:
-        """Number of evidences that are predictions of models: the consensus and the witnesses."""
-        return 1 + len(self.witnesses)
+    def counts(self) -> EvidenceCounts:
+        """Number of evidences of each kind."""
+        return EvidenceCounts(1 + len(self.witnesses), int(self.centres is not None))
 
     def label_evidence(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "evidence class row"]:
         """Return log-probabilities of the true labels under balanced classes.
@@ -203,7 +213,7 @@ def true_label_probabilities(
     else:
         probability = torch.zeros(len(label), len(model.prior), dtype=torch.float64)
         for weight, part in model.mixture():
-            scores = evidence_scores(part, evidence.prior, label_evidence, evidence.n_from_models, evidence.n_from_centres)
+            scores = evidence_scores(part, evidence.prior, label_evidence, evidence.counts)
             log_prior = log_q(scores, part.evidence_weights, part.prior)
             probability += weight * (log_prior + clamped_log(part.dense_transition())[:, label]).softmax(0).T
     if evidence.max_p_wrong is not None:
@@ -228,12 +238,12 @@ def _sparse_probabilities(
     label_evidence: Float64[Tensor, "evidence class row"],
     label: Int64[Tensor, " row"],
 ) -> Float64[Tensor, "row class"]:
-    weights = mean_weights(len(label_evidence), evidence.n_from_models)
+    weights = mean_weights(len(label_evidence), evidence.counts)
     kept = SparseEvidence.of(label_evidence, label, evidence.prior, weights, DEFAULT_CONFIG.kept_classes)
     of_slot = torch.zeros(kept.classes.shape, dtype=torch.float64)
     for weight, part in model.mixture():
         assert isinstance(part.transition, SparseTransition)
-        n_at_face_value = 0 if part.noise_aware else evidence.n_from_models
+        n_at_face_value = 0 if part.noise_aware else evidence.counts.models
         scores = kept.scores(part.transition, evidence.prior, part.prior, n_at_face_value)
         log_prior = kept.log_q(scores, part.evidence_weights, part.prior)
         of_slot += weight * (log_prior + clamped_log(kept.of_label(part.transition, part.prior))).softmax(0)
@@ -244,37 +254,32 @@ def evidence_scores(
     model: LabelModel,
     class_prior: Float64[Tensor, " class"],
     evidence: Float64[Tensor, "evidence class row"],
-    n_from_models: int = 1,
-    n_from_centres: int = 0,
+    counts: EvidenceCounts = ONE_MODEL,
 ) -> Float64[Tensor, "evidence class row"]:
     r"""Return how much each evidence speaks for each class: $-\mathrm{KL}(T^b_c \| w_k)$, or $\log w_k(c)$.
 
     The divergence is between what the evidence would say of a sample that is certainly of the class, and what it says. The
     logarithm alone is the score of predictions that are not modelled as trained on noisy labels, and of class centres.
-
-    Args:
-        n_from_models: number of evidences that are predictions of models; they come first.
-        n_from_centres: number of evidences that are distances from class centres; they come last.
     """
     expected = model.dense_transition() / class_prior
     expected = expected / expected.sum(1, keepdim=True)
     scores: Tensor = torch.matmul(expected, evidence) + torch.special.entr(expected).sum(1)[:, None]
     if not model.noise_aware:
-        scores[:n_from_models] = evidence[:n_from_models]
-    first_centres = len(evidence) - n_from_centres
+        scores[: counts.models] = evidence[: counts.models]
+    first_centres = len(evidence) - counts.centres
     scores[first_centres:] = evidence[first_centres:]
     return scores
 
 
-def mean_weights(n_evidence: int, n_from_models: int, n_from_centres: int = 0) -> Float64[Tensor, " evidence"]:
+def mean_weights(n_evidence: int, counts: EvidenceCounts) -> Float64[Tensor, " evidence"]:
     """Return the means of the prior of the evidence weights.
 
     Models of different kinds learned from the same labels: together they count as one evidence, as neighbours do. Class
     centres follow from the posterior, and count as far as the labels show that they should.
     """
     weights = torch.ones(n_evidence, dtype=torch.float64)
-    weights[:n_from_models] = 1 / n_from_models
-    weights[n_evidence - n_from_centres :] = 0
+    weights[: counts.models] = 1 / counts.models
+    weights[n_evidence - counts.centres :] = 0
     return weights
 
 

@@ -13,6 +13,7 @@ from hardsight.attribution.label_noise.em import LabelModelFitter, z_deficit
 from hardsight.attribution.label_noise.model import Evidence, LabelModel, true_label_probabilities
 from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
 from hardsight.attribution.label_noise.sparse_em import SparseLabelModelFitter
+from hardsight.resampling.spacing import evenly_spaced
 
 
 def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFIG) -> LabelModel:
@@ -70,8 +71,7 @@ def refit_label_model(evidence: Evidence, model: LabelModel, config: LabelModelC
 def _fitter(evidence: Evidence, rows: Int64[Tensor, " row"], config: LabelModelConfig) -> LabelModelFitter:
     if len(evidence.prior) > config.max_dense_classes:
         return SparseLabelModelFitter.of(evidence, rows, config)
-    label, counts = evidence.label[rows], (evidence.n_from_models, evidence.n_from_centres)
-    return LabelModelFitter(evidence.label_evidence(rows), label, evidence.prior, config, *counts)
+    return LabelModelFitter(evidence.label_evidence(rows), evidence.label[rows], evidence.prior, config, evidence.counts)
 
 
 def rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, " row"]:
@@ -83,7 +83,7 @@ def rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, "
     samples = len(order)
     most = max(config.max_cells // n_classes, config.min_rows, config.rows_per_class * n_classes)
     most = min(most, config.max_rows, samples)
-    return order[torch.arange(most) * samples // most]
+    return order[evenly_spaced(samples, most)]
 
 
 class _Candidate(NamedTuple):

@@ -73,9 +73,7 @@ class _Fitter(LabelModelFitter):
     """Fits the model: other rates, and no lower bound of the evidence weights."""
 
     def __init__(self, evidence: Evidence, rows: Int64[Tensor, " row"], outside: int | None) -> None:
-        super().__init__(
-            evidence.label_evidence(rows), evidence.label[rows], evidence.prior, n_from_models=evidence.n_from_models
-        )
+        super().__init__(evidence.label_evidence(rows), evidence.label[rows], evidence.prior, counts=evidence.counts)
         # The rate of each class: 0 outside of spans, 1 in them.
         self.group = torch.ones(self.n_classes, dtype=torch.int64)
         if outside is not None:

@@ -8,7 +8,15 @@ from torch import Tensor
 
 from hardsight.attribution.label_noise.config import INF, LabelModelConfig
 from hardsight.attribution.label_noise.em import LabelModelFitter, confident_rows, scale_factors
-from hardsight.attribution.label_noise.model import Evidence, LabelModel, Transition, clamped_log, mean_weights, row_blocks
+from hardsight.attribution.label_noise.model import (
+    Evidence,
+    EvidenceCounts,
+    LabelModel,
+    Transition,
+    clamped_log,
+    mean_weights,
+    row_blocks,
+)
 from hardsight.attribution.label_noise.sparse import Pairs, SparseEvidence, SparseTransition, likeliest_destinations
 
 # Wrong labels, spread evenly, in the rows of a transition matrix that is read from confident predictions.
@@ -21,7 +29,7 @@ class SparseLabelModelFitter(LabelModelFitter):
     Args:
         kept: evidence of the classes that are kept.
         pairs: pairs of a true and a given label that have a probability of their own.
-        n_from_models: number of evidences that are predictions of models.
+        counts: number of evidences of each kind.
     """
 
     def __init__(
@@ -30,9 +38,9 @@ class SparseLabelModelFitter(LabelModelFitter):
         pairs: Pairs,
         class_prior: Float64[Tensor, " class"],
         config: LabelModelConfig,
-        n_from_models: int,
+        counts: EvidenceCounts,
     ) -> None:
-        super().__init__(kept.log_probability, kept.label, class_prior, config, n_from_models)
+        super().__init__(kept.log_probability, kept.label, class_prior, config, counts)
         self.n_classes, self.kept, self.pairs = kept.n_classes, kept, pairs
         self._pair_of_label = kept.pair_of_label(pairs)
 
@@ -40,8 +48,8 @@ class SparseLabelModelFitter(LabelModelFitter):
     def of(cls, evidence: Evidence, rows: Int64[Tensor, " row"], config: LabelModelConfig) -> "SparseLabelModelFitter":
         """Keep the likeliest classes of each row, and the pairs of labels that they show."""
         kept = SparseEvidence.concatenate(list(_kept_blocks(evidence, rows, config)))
-        pairs = _observed_pairs(kept, mean_weights(len(kept.mean_log), evidence.n_from_models), config)
-        return cls(kept, pairs, evidence.prior, config, evidence.n_from_models)
+        pairs = _observed_pairs(kept, mean_weights(len(kept.mean_log), evidence.counts), config)
+        return cls(kept, pairs, evidence.prior, config, evidence.counts)
 
     def is_informative(self) -> bool:
         """Return whether any evidence gives the labels more probability than labels drawn by the class shares get."""
@@ -106,7 +114,7 @@ class SparseLabelModelFitter(LabelModelFitter):
 
     def scores(self, model: LabelModel) -> Float64[Tensor, "evidence slot row"]:
         """Return how much each evidence speaks for the class in each slot."""
-        n_at_face_value = 0 if model.noise_aware else self.n_from_models
+        n_at_face_value = 0 if model.noise_aware else self.counts.models
         return self.kept.scores(_transition(model), self.class_prior, model.prior, n_at_face_value)
 
     def weighted_log_q(self, scores: Tensor, model: LabelModel) -> Float64[Tensor, "slot row"]:
@@ -139,7 +147,7 @@ class SparseLabelModelFitter(LabelModelFitter):
 
     def subset(self, mask: Tensor) -> "SparseLabelModelFitter":
         """Return a fitter of the rows in a mask."""
-        return SparseLabelModelFitter(self.kept.subset(mask), self.pairs, self.class_prior, self.config, self.n_from_models)
+        return SparseLabelModelFitter(self.kept.subset(mask), self.pairs, self.class_prior, self.config, self.counts)
 
     def estimate_transition(self, r: Float64[Tensor, "slot row"], model: LabelModel) -> SparseTransition:
         """Estimate T from the posterior, shrunk by the model's pseudo-counts or bound to its targets."""
@@ -174,7 +182,7 @@ def _kept_blocks(evidence: Evidence, rows: Int64[Tensor, " row"], config: LabelM
     for block in row_blocks(len(rows), len(evidence.prior)):
         some = rows[block]
         dense = evidence.label_evidence(some)
-        weights = mean_weights(len(dense), evidence.n_from_models)
+        weights = mean_weights(len(dense), evidence.counts)
         yield SparseEvidence.of(dense, evidence.label[some], evidence.prior, weights, config.kept_classes)
 
 
