@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes, load_wine
 
 import hardsight as hs
-from hardsight.attribution.label_noise.confident import ledger_unreliability, unexplained_disagreement
+from hardsight.attribution.label_noise.confident import beats_chance, ledger_unreliability, unexplained_disagreement
 from hardsight.errors import InputError
 from hardsight.weights.schemes.automatic import auto, balance_power, decide
 
@@ -213,3 +213,30 @@ def test_balance_is_reduced_as_far_as_the_effective_sample_size_takes():
     labels = (torch.arange(1004) >= 600).long()
     weights = auto(torch.full((1004,), 1e-4, dtype=torch.float64), believing(labels, 2), labels)
     assert float(weights[-1] / weights[0]) == pytest.approx(600 / 404)
+
+
+def test_models_no_better_than_chance_are_not_believed():
+    # Sure predictions that have nothing to do with the labels.
+    rng = np.random.default_rng(0)
+    labels = torch.from_numpy(rng.permutation(np.arange(200) % 2))
+    logits = believing(torch.from_numpy(rng.integers(2, size=200)), 2)
+    nothing = torch.zeros(200, dtype=torch.float64)
+    assert not beats_chance(logits, labels)
+    assert ledger_unreliability(nothing, logits, labels, deviations=1) == 1
+    assert (auto(nothing, logits, labels) == 1).all()
+    # Of 200 predictions 120 right are 2.8 standard errors above chance, 110 are 1.4.
+    for right, better in ((120, True), (110, False)):
+        predicted = torch.where(torch.arange(200) < right, labels, 1 - labels)
+        predictions = believing(predicted, 2)
+        assert beats_chance(predictions, labels) is better
+        assert bool((auto(nothing, predictions, labels)[right:] < 1).all()) is better
+
+
+@pytest.mark.slow
+def test_labels_that_are_all_noise_are_not_called_right():
+    rng = np.random.default_rng(0)
+    d = hs.measure(rng.normal(size=(300, 5)), rng.permutation(np.arange(300) % 2), learner="logistic")
+    weights, text = decide(d)
+    assert (weights == 1).all()
+    assert "no better than chance, so nothing shows that a label is wrong" in text
+    assert "noise of another kind" not in text

@@ -50,6 +50,14 @@ def plateau_width(logits: Float[Tensor, "sample class"]) -> float:
     return total / samples if samples else 1.0
 
 
+def beats_chance(logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]) -> bool:
+    """Return whether the predictions give the labels more probability than labels drawn by the class shares would get."""
+    probability = logits.softmax(1)
+    shares = torch.bincount(labels, minlength=logits.shape[1]).to(probability.dtype) / len(labels)
+    gain = probability.gather(1, labels[:, None]).squeeze(1) - probability @ shares
+    return float(gain.mean()) > DEFAULT_CONFIG.chance_deviations * float(gain.std()) / math.sqrt(len(labels))
+
+
 def unexplained_disagreement(
     p_wrong: Float[Tensor, " sample"],
     logits: Float[Tensor, "sample class"],

@@ -21,7 +21,8 @@ explains, less one standard error of it, $v$, is noise of unknown size: $s = (v 
 small clean data apart from noise. If much noise is found ($\bar u \ge 0.1$), a smaller $v$ suffices if it is large in
 comparison: $s = (v / \bar u - 0.2) / 0.2$, whichever is larger. Then each sample counts less if the models doubt its
 label, as in self-paced learning, but only by the third root, because they doubt rare classes and boundaries, too. Classes
-are balanced by half, because counts of wrong labels do not measure a class: $b = 1 - s/2$.
+are balanced by half, because counts of wrong labels do not measure a class: $b = 1 - s/2$. Models that predict the labels no
+better than chance are not believed.
 
 With two classes, one takes all wrong labels of the other. Under heavy noise a rare class holds hardly anything else,
 and the number of its correct labels is the least certain quantity. So two classes are balanced by less, the more
@@ -46,7 +47,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise.confident import ledger_unreliability
+from hardsight.attribution.label_noise.confident import beats_chance, ledger_unreliability
 from hardsight.attribution.names import TOO_FEW
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.samples_of_parts import has_several_labels, labels_apart
@@ -147,7 +148,7 @@ def _weigh(
     wrong = float(p_wrong.mean())
     if wrong < MIN_WRONG:
         wrong, correct = 0.0, torch.ones_like(correct)
-    if unreliability > 0:
+    if unreliability > 0 and beats_chance(log_p, labels):
         log_belief = _BELIEF_POWER * unreliability * (log_p.gather(1, labels[:, None]).squeeze(1) - log_p.max(1).values)
         log_belief = log_belief if certain is None else log_belief.masked_fill(certain, 0)
         # Relative to the label that is believed most, because all may be found impossible; the weights are scaled anyway.
@@ -281,14 +282,16 @@ def _ledger(d: Difficulty) -> tuple[Tensor, Tensor, Tensor]:
 
 def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighting: _Weighting) -> str:
     assert d.p_wrong is not None
+    assert d.consensus is not None
     wrong = d.p_wrong.mean()
+    by_chance = not beats_chance(torch.from_numpy(d.consensus), torch.from_numpy(d.labels))
+    look_right = f"all labels look right (mean P(wrong) {wrong:.2%})"
+    if by_chance and not d.p_wrong.any():
+        look_right = "held-out models predict the labels no better than chance, so nothing shows that a label is wrong"
     if (weights == weights[0]).all() and wrong < MIN_WRONG:
-        return (
-            f"All {len(d):,} samples weigh the same, because all labels look right (mean P(wrong) {wrong:.2%}) and all "
-            "classes are equally large."
-        )
-    sentences = [_explain_labels(d.p_wrong, weights)]
-    if unreliability:
+        return f"All {len(d):,} samples weigh the same, because {look_right}, and all classes are equally large."
+    sentences = [_explain_labels(d.p_wrong, weights, look_right)]
+    if unreliability and not by_chance:
         sentences.append(
             "The most confident predictions contradict more labels than that and chance explain, so there is noise of "
             f"another kind (strength {unreliability:.0%}). Samples therefore also count a little less if held-out models do "
@@ -300,10 +303,10 @@ def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighting
     return " ".join(sentences)
 
 
-def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
+def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray, look_right: str) -> str:
     wrong = p_wrong.mean()
     if wrong < MIN_WRONG:
-        return f"All labels look right (mean P(wrong) {wrong:.2%}), so none counts less."
+        return f"P(wrong) lowers no weight, because {look_right}."
     doubted = p_wrong > 0.5
     expected = (
         f"About {p_wrong.sum():,.0f} of {len(p_wrong):,} labels ({wrong:.1%}) are wrong. Each sample counts by the "
