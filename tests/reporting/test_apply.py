@@ -130,6 +130,23 @@ def test_parquet_keeps_its_types(tmp_path, kind):
     pd.testing.assert_frame_equal(found.to_pandas(), frame.drop(index=5).reset_index(drop=True))
 
 
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_targets_in_a_text_are_written_as_numbers_are_there(tmp_path, mark):
+    """With semicolons, numbers have a decimal comma. No cell is quoted."""
+    path = tmp_path / "targets.csv"
+    point = "," if mark == ";" else "."
+    rng = np.random.default_rng(0)
+    numbers = [f"{value:.2f}".replace(".", point) for value in rng.uniform(10, 99, (2 * N))]
+    lines = [mark.join(("a", "note", "y")), *(f"{a}{mark}x{mark}{y}" for a, y in zip(numbers[:N], numbers[N:], strict=True))]
+    path.write_text("\n".join([*lines, ""]))
+    d = measured(path, label="y")
+    assert d.regression
+    decisions = pd.DataFrame({"id": [3, 4, 5], "action": ["relabel", "relabel", "drop"], "label": ["1.25", "70", ""]})
+    apply_to_table(path, tmp_path / "out.csv", d, decisions, label="y")
+    lines[4], lines[5] = f"{numbers[3]}{mark}x{mark}1{point}25", f"{numbers[4]}{mark}x{mark}70"
+    assert (tmp_path / "out.csv").read_text() == "\n".join([*lines[:6], *lines[7:], ""])
+
+
 @pytest.mark.parametrize(
     ("change", "how", "message"),
     [

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardsight.data.cells import convert_role
+from hardsight.data.decimal_comma import find_decimal_comma, rewrite_number
 from hardsight.data.formats.delimited import Cells, read_cells
 from hardsight.data.formats.dialect import Quotes
 from hardsight.data.from_label_sets import KIND
@@ -165,8 +166,17 @@ def _rewrite_text(job: _Rewrite) -> _Rows:
     else:
         [(name, values)] = labels.items()
         task = "regression" if job.difficulty.regression else "classification"
-        read_labels = convert_role(pa.chunked_array([values], pa.string()), "label", name, task, [])
-        applied = _apply(job, ids, values, missing_labels(read_labels.to_numpy(object)))
+        texts = pa.chunked_array([values], pa.string())
+        has_comma = job.difficulty.regression and find_decimal_comma([each for each in cells.columns if each is not None])
+        numbers = rewrite_number(texts) if has_comma else None
+        texts = texts if numbers is None else numbers
+        missing = missing_labels(convert_role(texts, "label", name, task, []).to_numpy(object))
+        applied = _apply(job, ids, texts.to_pylist(), missing)
+        if numbers is not None:
+            applied.columns[name] = [
+                old if new == number else new.replace(".", ",")
+                for old, number, new in zip(values, texts.to_pylist(), applied.columns[name], strict=True)
+            ]
     for name, changed in applied.columns.items():
         for row, label in zip(rows, changed, strict=True):
             row[columns[name]] = label
@@ -258,10 +268,16 @@ def _apply(job: _Rewrite, ids: list[Any] | None, labels: list[Any], missing: np.
     new = list(labels)
     for sample in np.flatnonzero(curated.actions == RELABEL):
         label = curated.labels[sample]
-        new[rows[sample]] = label.item() if d.regression else spelling.get(str(label), str(label))
+        row = rows[sample]
+        new[row] = _write_target(label.item(), labels[row]) if d.regression else spelling.get(str(label), str(label))
     keep = np.ones(len(labels), dtype=bool)
     keep[rows] = curated.keep
     return _Rows({str(job.label): new}, keep)
+
+
+def _write_target(value: float, cell: Any) -> Any:
+    """Return a new target as the cell that it replaces was read: a text, or a number."""
+    return f"{value:.15g}" if isinstance(cell, str) else value
 
 
 def _apply_label_sets(job: _Rewrite, ids: list[Any] | None, columns: dict[str, list[Any]]) -> _Rows:
