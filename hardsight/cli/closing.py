@@ -59,17 +59,17 @@ def next_commands(
         has_review: whether a review page was written.
     """
     from hardsight.data.tokens.conll import is_conll
-    from hardsight.difficulty.actions import RELABEL
+    from hardsight.difficulty.decisions import advised_rows
     from hardsight.reporting.review.apply import TABLE_KINDS
 
     commands = []
     if not has_review:
         commands.append((["serve", str(out)], "review the samples: there are too many for one page"))
-    advised = d.recommended_action is not None and (d.recommended_action == RELABEL).any()
+    advised = advised_rows(d)
     # The ids of samples from a folder are the paths of their files.
     in_folder = source.is_dir() and (source / str(d.ids.tolist()[0])).is_file()
     can_apply = source.name.lower().endswith(TABLE_KINDS) or is_conll(source, None)
-    if advised and (in_folder or (roles is not None and can_apply)):
+    if advised is not None and len(advised) and (in_folder or (roles is not None and can_apply)):
         arguments = ["apply", str(out), str(source), *(() if in_folder else roles or ()), "--suggestions", "--preview"]
         commands.append((arguments, "see what the advised changes would do"))
     if d.p_wrong is not None:

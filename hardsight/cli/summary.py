@@ -66,7 +66,7 @@ def print_summary(d: Difficulty, *, hardest: int, seconds: float, console: Conso
     console.print(_hardest_table(d, hardest, layout))
     if d.ledger is not None:
         console.print(_causes_table(d, layout))
-        bars = f" Bars: {LEGEND}." if layout.bars else ""
+        bars = f" Bars: {LEGEND}; left of a line: negative." if layout.bars else ""
         console.print(f"The four factors are means, and add up to the error.{bars}", style="dim")
     if not d.loss_only:
         console.print(_classes_table(d, layout))

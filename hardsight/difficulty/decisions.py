@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from hardsight.attribution.conversions import NO_ERROR
 from hardsight.errors import InputError
 from hardsight.io import csv_cells
 from hardsight.validation import join_examples
@@ -167,17 +168,30 @@ def match_decisions(decisions: Any, d: "Difficulty") -> Decisions:
 
 def suggest_decisions(d: "Difficulty") -> pd.DataFrame:
     """Return the advised changes of labels; see :meth:`hardsight.Difficulty.suggestions`."""
-    if d.recommended_action is None or d.suggested is None or d.p_suggested is None or d.p_wrong is None:
-        raise InputError("this result suggests no labels: measure with classes, log-loss and two views per sample or more")
-    rows = np.flatnonzero(d.recommended_action == RELABEL)
+    rows = advised_rows(d)
+    if rows is None or d.suggested is None or d.p_suggested is None:
+        raise InputError(
+            "this result suggests no labels: measure classes by log-loss or numbers by squared error, and two views per "
+            "sample or more"
+        )
     columns = {
         "action": np.full(len(rows), RELABEL, dtype=object),
         "label": d.label_names(d.suggested[rows]),
         "given": d.label_names(d.labels[rows]),
-        "p_wrong": d.p_wrong[rows],
+        "p_outlier" if d.regression else "p_wrong": _doubt(d)[rows],
         "p_suggested": d.p_suggested[rows],
     }
     return pd.DataFrame(columns, index=pd.Index(d.ids[rows], name="id", dtype=d.ids.dtype))
+
+
+def advised_rows(d: "Difficulty") -> np.ndarray | None:
+    """Return the positions of the samples whose label is advised to change; None if the result cannot tell.
+
+    In regression these are the targets that a wrong unit or digit explains.
+    """
+    if d.regression:
+        return None if d.target_error is None else np.flatnonzero(d.target_error != NO_ERROR)
+    return None if d.recommended_action is None else np.flatnonzero(d.recommended_action == RELABEL)
 
 
 def gather_decisions(d: "Difficulty", decisions: Any, *, suggestions: bool) -> pd.DataFrame:

@@ -398,11 +398,12 @@ class Difficulty:
     def suggestions(self) -> pd.DataFrame:
         """Return the advised changes of labels as decisions for :meth:`forecast` and :meth:`apply`.
 
-        One row per sample with the :attr:`recommended_action` "relabel", by id, in the order given. Columns are ``action``,
-        ``label`` (the suggested one), ``given``, ``p_wrong`` and ``p_suggested``.
+        One row per sample with the :attr:`recommended_action` "relabel", in regression with a ``target_error``, by id, in
+        the order given. Columns are ``action``, ``label`` (the suggested one), ``given``, ``p_wrong`` (in regression
+        ``p_outlier``) and ``p_suggested``.
 
         Raises:
-            InputError: the result has no suggestions (regression, other losses than log-loss, a single view).
+            InputError: the result has no suggestions (classes with another loss than log-loss, a single view).
         """
         return suggest_decisions(self)
 

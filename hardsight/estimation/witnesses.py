@@ -304,7 +304,9 @@ def _describe(summary: WitnessSummary) -> str:
     word = "The witness" if summary.name == "witness" else f"The witness {summary.name!r}"
     if summary.accuracy is None:
         return f"{word} is not used: {summary.why_unused}."
-    weight = "" if summary.odds is None else f", and counts {_odds(summary.odds)} where it contradicts a label"
+    weight = (
+        "" if summary.odds is None else f", and is evidence of {_odds(summary.odds)} against a label that it contradicts"
+    )
     return f"{word} is right in an estimated {summary.accuracy:.0%} of its {summary.n_answers:,} answers{weight}."
 
 

@@ -15,6 +15,8 @@ from hardsight.reporting.summary import forecast_suggestions, is_mispredicted, r
 LABELS, TARGETS, PREDICTIONS, CLASSES, ODD = "labels", "targets", "predictions", "classes", "strange"
 
 _CLASSES_NAMED = 3
+# Share of the mean squared error above which outliers are said to distort the models.
+_DISTORTING_SHARE = 0.5
 
 
 class KeyFigure(NamedTuple):
@@ -48,6 +50,8 @@ def key_figures(d: Difficulty) -> list[KeyFigure]:
 
 def caution(d: Difficulty) -> list[str]:
     """Return at most one sentence that limits the answer."""
+    if d.regression:
+        return _distorting_targets(d)
     if d.p_wrong is not None and d.ledger_trust < 1:
         changes = " Look at samples before you change their labels." if d.ledger_trust < MIN_TRUST else ""
         return [f"Trust in P(label wrong) is {d.ledger_trust:.0%}: labels that look wrong may be right.{changes}"]
@@ -61,11 +65,15 @@ def caution(d: Difficulty) -> list[str]:
 def _wrong_labels(d: Difficulty, p_wrong: np.ndarray) -> KeyFigure:
     expected = round(float(np.nansum(p_wrong)))
     what, wrong = ("labels", "wrong") if d.sample is None else _labelled_parts(d)
-    caption = f"of {len(d):,} {what} {'is' if expected == 1 else 'are'} probably {wrong}"
+    verb = "is" if expected == 1 else "are"
+    caption = f"of {len(d):,} {what} {verb} probably {wrong}"
     if not expected:
         return KeyFigure(LABELS, 0, caption, "", f"None of {len(d):,} {what} is probably {wrong}.")
+    if not (p_wrong > 0.5).any():
+        # Many small probabilities: nobody can say which of the labels are wrong.
+        caption = f"of {len(d):,} {what} {verb} expected to be {wrong}"
     caption += _in_samples(d)
-    detail = _describe_fixes(d)
+    detail = _describe_fixes(d, p_wrong)
     return KeyFigure(LABELS, expected, caption, detail, f"About {expected:,} {caption} ({detail}).")
 
 
@@ -84,14 +92,17 @@ def _in_samples(d: Difficulty) -> str:
     return f", in {affected:,} of {len(table):,} {nouns.samples}"
 
 
-def _describe_fixes(d: Difficulty) -> str:
+def _describe_fixes(d: Difficulty, p_wrong: np.ndarray) -> str:
     """Say how many wrong labels the advised changes should put right.
 
     Some of the changed labels were right, so the number of changes may exceed that of wrong labels; this number cannot.
     """
     forecast = forecast_suggestions(d)
     fixed = 0 if forecast is None else round(float(forecast.total["put_right"]))
-    return f"{fixed:,} can be put right with confidence" if fixed else "no label change is recommended"
+    if fixed:
+        return f"{fixed:,} can be put right with confidence"
+    unclear = "" if (p_wrong > 0.5).any() else "it is not clear which, so "
+    return f"{unclear}no label change is recommended"
 
 
 def _small_classes(d: Difficulty) -> KeyFigure:
@@ -128,8 +139,22 @@ def _outlying_targets(d: Difficulty) -> KeyFigure:
     likely = 0 if d.p_outlier is None else int((d.p_outlier > 0.5).sum())
     caption = f"of {len(d):,} targets {'is' if expected == 1 else 'are'} further off than noise explains"
     start = f"About {expected:,} {caption}" if expected else f"None of {len(d):,} targets is further off than noise explains"
-    detail = f"{likely:,} more likely than not" if expected else ""
+    detail = f"{likely:,} with P(outlier) above 0.5" if expected else ""
     return KeyFigure(TARGETS, expected, caption, detail, f"{start} ({detail})." if detail else f"{start}.")
+
+
+def _distorting_targets(d: Difficulty) -> list[str]:
+    """Say that outliers distort the models where they cause most of the error."""
+    if d.factors is None or d.p_outlier is None or not (d.p_outlier > 0.5).any():
+        return []
+    share = float(d.factors["noise"].sum() / d.error.sum())
+    if share < _DISTORTING_SHARE:
+        return []
+    sentence = (
+        f"Targets that are far off cause {share:.0%} of the mean squared error, and the models learn from them too. Correct "
+        "or drop them, then measure again: that may show more."
+    )
+    return [sentence]
 
 
 def _other_predictions(d: Difficulty) -> KeyFigure:

@@ -186,6 +186,8 @@ def _doubtful_labels(d: Difficulty) -> str | None:
     if d.p_wrong is None:
         return None
     likely = int((d.p_wrong > 0.5).sum())
+    if not likely:
+        return "No label is more likely wrong than right."
     return f"{format_count(likely, 'label')} {'is' if likely == 1 else 'are'} more likely wrong than right."
 
 
@@ -496,7 +498,7 @@ def mean_terms(d: Difficulty, mask: np.ndarray) -> np.ndarray:
 
 # With the number of samples that an action is for.
 _ACTION_PHRASES = {
-    RELABEL: "relabel {}", INSPECT: "look at {}", COLLECT_SIMILAR: "collect more like {} of them", NOTHING: "nothing",
+    RELABEL: "relabel {}", INSPECT: "look at {}", COLLECT_SIMILAR: "collect more like these {}", NOTHING: "nothing",
 }  # fmt: skip
 
 

@@ -69,6 +69,11 @@ def weigh(
             "use hs.Weighting for losses in a loop"
         )
     row = _check_scheme(scheme)
+    if difficulty.regression and "p_wrong" in row.reads and "p_wrong" not in arguments:
+        raise InputError(
+            f"scheme {scheme!r} needs P(label wrong), which only classes have: for numbers take another scheme, or the "
+            "weights 1 - d.p_outlier, which leave out targets that are far off"
+        )
     parameters = {name: value for name, value in arguments.items() if name not in row.inputs}
     inputs = {
         name: check_rows(name, _aligned(name, arguments[name], difficulty), len(difficulty), "the difficulty")

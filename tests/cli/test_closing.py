@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from support.command_line import run
-from support.example_results import by_hand, regression_with_an_outlier
+from support.example_results import by_hand, regression_with_a_wrong_unit, regression_with_an_outlier
 
 from hardsight.cli.closing import next_commands, print_closing
 
@@ -53,6 +53,7 @@ def test_no_command_is_offered_that_would_be_refused():
     assert names(by_hand(), "folder") == names(by_hand(), "data.xlsx") == ["weigh"]
     assert names(replace(by_hand(), p_wrong=np.zeros(6)), "data.csv") == ["weigh"]
     assert names(regression_with_an_outlier(), "data.csv") == []
+    assert names(regression_with_a_wrong_unit(), "data.csv") == ["apply"]
     assert names(by_hand(), "folder", has_review=False) == ["serve", "weigh"]
     # apply does not merge spellings.
     assert [command for command, _ in next_commands(by_hand(), OUT, Path("a.csv"), None, has_review=True)] == [

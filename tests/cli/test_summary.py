@@ -64,7 +64,7 @@ def test_the_causes_and_what_to_do():
     assert found[-5:] == ["relabel", "2;", "look", "at", "2"]
     assert row(text, "imbalance")[-5:] == ["collect", "more", "of", "dog", "(has"]
     assert "6 samples)" in text
-    assert "collect more like 2 of them" in re.sub(r"\s+", " ", text)
+    assert "collect more like these 2" in re.sub(r"\s+", " ", text)
     assert row(text, "none")[-1] == "nothing"
     whole = row(text, "all")
     assert whole[1] == "12"
@@ -155,7 +155,7 @@ def test_a_regression_says_what_it_has_in_place_of_the_ledger():
     text = re.sub(r"\s+", " ", printed(d))
     assert "Of the mean squared error, " in " ".join(text.split())
     assert re.search(r"targets usually lie 0\.2\d* about the consensus", text)
-    assert text.startswith("About 1 of 400 targets is further off than noise explains (1 more likely than not).")
+    assert text.startswith("About 1 of 400 targets is further off than noise explains (1 with P(outlier) above 0.5).")
     assert "P outlier" in text
     assert "what to do" not in text
     summary = summary_json(d, hardest=1, seconds=1.0, files={})

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from support.example_results import regression_with_a_wrong_unit
 from support.random_results import posterior_result, random_result
 
 import hardsight as hs
@@ -100,3 +101,13 @@ def test_suggestions_are_what_is_advised():
         random_result(20).suggestions()
     assert not len(replace(d, run=replace(d.run, ledger_trust=0.5)).suggestions())
     assert len(replace(d, run=replace(d.run, ledger_trust=0.9)).suggestions()) == len(rows)
+
+
+def test_suggestions_of_a_regression_are_targets_that_a_wrong_unit_explains():
+    d = regression_with_a_wrong_unit()
+    frame = d.suggestions()
+    assert frame.index.tolist() == [5]
+    assert frame.loc[5, "label"] == d.suggested[5] == d.labels[5] / 10
+    assert frame.loc[5, "p_outlier"] == d.p_outlier[5]
+    curated = d.apply(frame)
+    np.testing.assert_array_equal(curated.labels, np.where(np.arange(200) == 5, d.labels / 10, d.labels))

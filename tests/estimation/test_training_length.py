@@ -413,9 +413,9 @@ def test_length_is_a_factor_on_the_steps():
     assert [Network(length=k).steps(800) for k in (1 / 3, 1, 2.5)] == [134, 400, 1000]
     assert Network(length=2).steps(64_000) == 40_000
     assert Network(hidden=(5,)).with_length(3).describe().count("perceptron 5, ") == 1
-    assert "3 × as many passes as the data needs" in Network().with_length(3.0).describe()
-    assert "1/3 × as many passes" in Network().with_length(1 / 3).describe()
-    assert "batch 64, as many passes" in Network().describe()
+    assert "3 × the default number of passes" in Network().with_length(3.0).describe()
+    assert "1/3 × the default number of passes" in Network().with_length(1 / 3).describe()
+    assert "batch 64, the default number of passes" in Network().describe()
     base = Network()
     assert base.with_length(9).length == 9
     assert base.length == 1

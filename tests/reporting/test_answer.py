@@ -5,13 +5,14 @@ from html import unescape
 
 import numpy as np
 import pytest
-from support.example_results import by_hand, regression_with_an_outlier
+from support.example_results import by_hand, regression_with_a_wrong_unit, regression_with_an_outlier
 from support.random_results import HOSTILE
 
 import hardsight as hs
 from hardsight.attribution.names import STRANGE, TOO_FEW
 from hardsight.reporting.answer import answer, caution, key_figures
 from hardsight.reporting.report.page import render
+from hardsight.reporting.summary import findings
 
 
 def with_trust(d, trust):
@@ -61,6 +62,15 @@ def test_nothing_wrong_is_said_too():
     assert answer(d) == ["None of 6 labels is probably wrong."]
 
 
+def test_many_small_probabilities_are_no_labels_that_are_probably_wrong():
+    d = by_hand(copies=10)
+    d = replace(d, p_wrong=np.full(60, 0.1), cause=np.full(60, "none"), p_strange=np.zeros(60))
+    assert answer(d) == [
+        "About 6 of 60 labels are expected to be wrong (it is not clear which, so no label change is recommended)."
+    ]
+    assert "No label is more likely wrong than right." in findings(d)
+
+
 def test_low_trust_limits_the_answer():
     first, *_, last = answer(with_trust(by_hand(), 0.9))
     assert "1 can be put right" in first
@@ -92,9 +102,20 @@ def test_without_an_account_the_predictions_are_compared():
 
 def test_regression_and_losses():
     d = regression_with_an_outlier()
-    assert answer(d)[0] == "About 1 of 400 targets is further off than noise explains (1 more likely than not)."
+    assert answer(d)[0] == "About 1 of 400 targets is further off than noise explains (1 with P(outlier) above 0.5)."
     assert answer(d.select(np.zeros(400, dtype=bool))) == []
     assert answer(replace(by_hand(), run=replace(by_hand().run, task="loss"))) == []
+
+
+def test_targets_that_distort_the_models_ask_for_a_second_measurement():
+    d = regression_with_a_wrong_unit()
+    share = d.factors["noise"].mean() / d.error.mean()
+    [sentence] = caution(d)
+    assert sentence.startswith(f"Targets that are far off cause {share:.0%} of the mean squared error, and the models learn")
+    assert "then measure again" in sentence
+    assert share > 0.9
+    right = np.arange(len(d)) != 5
+    assert caution(d.select(right)) == []
 
 
 @pytest.mark.parametrize("review", [None, "review.html"])

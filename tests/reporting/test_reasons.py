@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.errors import rejects
-from support.example_results import by_hand, regression_with_an_outlier
+from support.example_results import by_hand, regression_with_a_wrong_unit, regression_with_an_outlier
 from support.random_results import HOSTILE, random_result, samples_of
 
 import hardsight as hs
@@ -58,9 +58,10 @@ def sentence(cause: str, **fields: object) -> str:
             "Labelled 3, probably rightly (P(wrong) 0.30), although 9 of 10 models say 8.",
         ),
         ("margin", {"predicted": 0}, "Between its label, 3, and 8: models give 21 % and 70 %."),
-        ("uncertainty", {}, "Models disagree: 9 of 10 say 8, 1 says its label, 3."),
-        ("uncertainty", {"votes_label": 0}, "Models disagree: 9 of 10 say 8, none says its label, 3."),
-        ("uncertainty", {"predicted": 0}, "Models disagree: 9 of 10 say 3, which is its label."),
+        ("uncertainty", {"votes_predicted": 7}, "Models disagree: 7 of 10 say 8, 1 says its label, 3."),
+        ("uncertainty", {"votes_label": 0, "votes_predicted": 7}, "Models disagree: 7 of 10 say 8, none says its label, 3."),
+        ("uncertainty", {"predicted": 0, "votes_predicted": 7}, "Models disagree: 7 of 10 say 3, which is its label."),
+        ("uncertainty", {}, "9 of 10 models say 8, not its label, 3, but with very different probabilities."),
         ("uncertainty", {"votes_predicted": 1}, "Models disagree: 1 of 10 says 8, 1 says its label, 3."),
         (
             "uncertainty",
@@ -250,14 +251,12 @@ def test_millions_are_written_in_full() -> None:
 
 
 def test_wrong_units_are_named_with_the_value_that_fits() -> None:
-    rng = np.random.default_rng(0)
-    y = np.round(rng.uniform(100, 150, 200))
-    given = np.where(np.arange(200) == 5, 10 * y, y)
-    d = hs.measure_predictions(y + 3 * rng.normal(size=(4, 200)), given)
+    d = regression_with_a_wrong_unit()
     assert d.target_error[5] == "10 × too high"
-    assert d.suggested[5] == y[5]
+    assert d.suggested[5] == d.labels[5] / 10
     reason = d.reasons([5]).iloc[0]
-    assert re.fullmatch(rf"Labelled [\d,]+; models say [\d.]+ ± [\d.]+: 10 × too high, {y[5]:.0f} fits \(p .+\)\.", reason)
+    fits = rf"10 × too high, {d.suggested[5]:.0f} fits \(p .+\)\."
+    assert re.fullmatch(rf"Labelled [\d,]+; models say [\d.]+ ± [\d.]+: {fits}", reason)
     assert d.residual_quantile.argmax() == 5
     np.testing.assert_allclose(d.factors.sum(axis=1), d.error)
     assert d.factors["noise"].idxmax() == 5

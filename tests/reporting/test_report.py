@@ -189,7 +189,7 @@ def test_what_to_do_about_a_cause_stands_beside_it() -> None:
     d = by_hand(copies=3)
     read = page(d)
     for message in (
-        "relabel 3", "look at 3", "collect more of dog (has 9 samples)", "collect more like 3 of them", "nothing",
+        "relabel 3", "look at 3", "collect more of dog (has 9 samples)", "collect more like these 3", "nothing",
     ):  # fmt: skip
         assert message in read.prose
     assert "is more likely wrong than right and noise explains most" in read.prose

@@ -41,3 +41,10 @@ def regression_with_an_outlier() -> Difficulty:
     y = truth + 0.2 * rng.normal(size=400)
     y[5] += 4
     return measure_predictions(truth + 0.05 * rng.normal(size=(6, 400)), y)
+
+
+def regression_with_a_wrong_unit() -> Difficulty:
+    """200 integers from 100 to 150, predicted with a deviation of 3; that of sample 5 is ten times too large."""
+    rng = np.random.default_rng(0)
+    truth = np.round(rng.uniform(100, 150, 200))
+    return measure_predictions(truth + 3 * rng.normal(size=(4, 200)), np.where(np.arange(200) == 5, 10 * truth, truth))

@@ -182,7 +182,7 @@ def test_one_class_is_not_balanced_against_itself(noisy):
 
 def test_without_a_ledger_it_says_what_is_missing():
     d = hs.measure(*load_diabetes(return_X_y=True), learner="ridge", folds=3, repeats=2)
-    with pytest.raises(InputError, match="p_wrong"):
+    with pytest.raises(InputError, match=r"needs P\(label wrong\), which only classes have: .* 1 - d.p_outlier"):
         hs.weigh(d)
     with pytest.raises(InputError, match="name another scheme"):
         decide(d)

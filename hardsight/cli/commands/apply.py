@@ -86,6 +86,7 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
         return
     if preview or output is None:
         _print_preview(difficulty, rows, drop_copies=drop_copies)
+        click.echo("Nothing was written. To write the table, name it with -o and leave out --preview.")
         return
     if tagged:
         counts = apply_to_conll(data, output, difficulty, rows, tag_column=reading.tag_column, encoding=reading.encoding)
@@ -148,6 +149,7 @@ def _move_planned(
         click.echo(f"  and {format_count(len(planned) - len(shown), 'more file')}; --preview lists all")
     if preview:
         _print_effect(d, rows)
+        click.echo("Nothing was moved. To move the files, leave out --preview.")
         return
     if not yes:
         click.confirm(f"Move {format_count(len(planned), 'file')} in {folder}?", abort=True)

@@ -128,7 +128,7 @@ class Network:
         widths = "-".join(map(str, self.hidden)) or "linear"
         model = f"perceptron {widths}" if self.make_net is None else self.name
         factor = "" if self.length == 1 else f"{format_length(self.length)} "
-        passes = f"{factor}as many passes as the data needs" if self.epochs is None else f"{self.epochs} epochs"
+        passes = f"{factor}the default number of passes" if self.epochs is None else f"{self.epochs} epochs"
         augmented = "" if self.augment is None else f", augmented by {self.augment.name}"
         return f"{model}, {self.optimizer.describe()}, batch {self.batch_size}, {passes}{augmented}{self.device.describe()}"
 

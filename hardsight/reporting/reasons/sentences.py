@@ -13,6 +13,8 @@ from hardsight.reporting.formatting import format_chance, format_class, format_n
 _NAME_LENGTH = 60
 # Between two classes means that the consensus gives the label at least this probability.
 _MIN_SIDE = 0.2
+# From this share of the views on, the models agree on a class, and differ in how probable they think it is.
+_AGREED = 0.8
 # Residuals beyond so many standard deviations of the noise are called high or low.
 _FAR = 2.0
 
@@ -136,7 +138,7 @@ class Sentences:
         label, predicted, _ = self._names(i)
         votes, views = self._votes(i), int(self.d.n_views[i])
         right = self.d.predicted[i] == self.d.labels[i]
-        if votes is None or votes[1] == views:
+        if votes is None or votes[1] >= _AGREED * views:
             what = f"its label, {predicted}," if right else f"{predicted}, not its label, {label},"
             return f"{_capitalize(self._models_say(i))} {what} but with very different probabilities"
         most = f"Models disagree: {votes[1]:,} of {views:,} {'say' if votes[1] > 1 else 'says'} {predicted}"

@@ -335,7 +335,7 @@ def _explain_classes(d: Difficulty, p_wrong: np.ndarray, weights: np.ndarray, po
         return f"All labels are {d.classes[largest]!r}, so there are no classes to balance."
     return (
         f"Class {d.classes[smallest]!r} has {mass[smallest]:,.1f} correctly labelled samples and class "
-        f"{d.classes[largest]!r} has {mass[largest]:,.1f}. Classes are balanced to the power {power:.2g}: the largest "
-        f"weight is {weights[d.labels == smallest].max():.3g} in the first class and "
-        f"{weights[d.labels == largest].max():.3g} in the second."
+        f"{d.classes[largest]!r} has {mass[largest]:,.1f}. Classes are balanced to the power {power:.2g} (1: fully, "
+        f"0: not at all): the largest weight is {weights[d.labels == smallest].max():.3g} in {d.classes[smallest]!r} and "
+        f"{weights[d.labels == largest].max():.3g} in {d.classes[largest]!r}."
     )

@@ -113,7 +113,7 @@ class IdIndex(nn.Module):
 
     def describe(self) -> str:
         """Describe the known ids in words."""
-        return f"0 to {self.count - 1}" if self.ids is None else f"the {self.count} passed as ids="
+        return f"0 to {self.count - 1}" if self.ids is None else f"the {self.count} of the weights"
 
     def has_ids(self, ids: Tensor | None) -> bool:
         """Return whether these are the listed ids, in ascending order; None if 0, 1, … are."""
@@ -137,8 +137,9 @@ class IdIndex(nn.Module):
             unknown = (ids < 0) | (ids >= self.count) if self.ids is None else ~torch.isin(ids, self.ids)
             if bool(unknown.any()):
                 raise InputError(
-                    f"id {int(ids[unknown][0])} is unknown: the ids are {self.describe()}; hs.indexed numbers a subset "
-                    "as in the whole data set: if the weights have its own order, pass ids=range(len(dataset))"
+                    f"id {int(ids[unknown][0])} is unknown: the ids are {self.describe()}; for "
+                    "those of a difficulty pass hs.indexed(dataset, ids=d.ids); hs.indexed numbers a subset as in the whole "
+                    "data set: if the weights have its own order, pass ids=range(len(dataset))"
                 )
         duplicates = _duplicates(ids.sort().values)
         raise InputError(

@@ -283,7 +283,7 @@ def test_a_check_says_what_fits(make, fits):
             lambda: (hs.Weighting(torch.ones(3)), hs.indexed(Subset(Items(make_pair), [1, 9, 4]))),
             "2 of the 3 samples have an unknown id, such as 9: the ids of the weighting are 0 to 2",
         ),
-        (lambda: (hs.Weighting([1.0, 2.0], ids=[7, 8]), hs.indexed(Items(make_pair, 2))), "the 2 passed as ids="),
+        (lambda: (hs.Weighting([1.0, 2.0], ids=[7, 8]), hs.indexed(Items(make_pair, 2))), "the 2 of the weights"),
         (
             lambda: (
                 hs.Weighting(torch.ones(22)),

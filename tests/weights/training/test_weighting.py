@@ -207,7 +207,10 @@ def test_wrong_ids_are_refused_by_name(ids, says):
 def test_unknown_ids_of_a_list_are_refused_by_name():
     weighting = hs.Weighting("t-running", ids=[10, 2**60, 30])
     for wrong in (11, 2**60 + 1, -4, 2**62):
-        with pytest.raises(InputError, match=f"id {wrong} is unknown: the ids are the 3 passed as ids="):
+        with pytest.raises(
+            InputError,
+            match=f"id {wrong} is unknown: the ids are the 3 of the weights; for those of a difficulty pass .*ids=d.ids",
+        ):
             weighting(torch.ones(2), torch.tensor([10, wrong]))
 
 

@@ -101,13 +101,13 @@ class Views {
       ["p wrong", c.p_wrong], ["p outlier", c.p_outlier], ["p strange", c.p_strange], ["hardness", c.hardness], ["views", c.views],
     ].filter(([, values]) => values);
     return make("dl", { class: "facts" }, ...pairs.map(([name, values, spread]) =>
-      make("div", {}, make("dt", {}, name), make("dd", {}, name.startsWith("p ") ? chance(values[i]) : number(values[i]), spread && !Number.isNaN(spread[i])
-        ? make("span", { class: "se" }, ` ± ${number(spread[i], 2)}`) : null))),
+      make("div", {}, make("dt", {}, name), make("dd", {}, name.startsWith("p ") ? chance(values[i]) : score(values[i]), spread && !Number.isNaN(spread[i])
+        ? make("span", { class: "se" }, ` ± ${score(spread[i], 2)}`) : null))),
       c.cause ? make("div", {}, make("dt", {}, "cause"), make("dd", {}, make("i", { class: `swatch ${about.causes[c.cause[i]]}` }), about.causes[c.cause[i]])) : null);
   }
   ledgerSection(i) {
     if (!this.ledger.terms.length) return null;
-    return make("section", { "aria-label": "Ledger" }, make("h3", {}, `What makes the error of ${number(this.columns.error[i])}`),
+    return make("section", { "aria-label": "Ledger" }, make("h3", {}, `What makes the error of ${score(this.columns.error[i])}`),
       this.ledger.bar(i, true),
       make("ul", { class: "legend" }, ...about.factors.map((name, at) =>
         make("li", {}, make("i", { class: `swatch ${name}` }), `${name} ${this.ledger.amount(i, at)}`))));

@@ -36,9 +36,15 @@ function dataNumber(value) {
   return Math.abs(value) < 1e4 ? written.replace(",", "") : written;
 }
 
-// A number where there is little room.
+// A number of the result: large ones, which squared errors may be, in few digits and as the report writes them.
+function score(value, digits = 3, largest = 1e6) {
+  return Math.abs(value) >= largest && Number.isFinite(value)
+    ? value.toExponential(digits - 1).replace("e+", "e").replaceAll("-", "−") : number(value, digits);
+}
+
+// The same where there is little room.
 function shortNumber(value) {
-  return Math.abs(value) >= 1e5 ? value.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 2 }).replace("-", "−") : number(value, 2);
+  return score(value, 2, 1e5);
 }
 
 function grouped(whole) {

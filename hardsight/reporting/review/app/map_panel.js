@@ -25,7 +25,7 @@ class MapPanel {
     views.source.sample(i).then((shown) => picture.replaceChildren(views.preview(shown, i)), () => {});
     const { p_wrong, p_strange } = columns;
     return [picture, views.verdict(i), make("bdi", { class: "id" }, views.name(i)),
-      make("span", {}, [`error ${number(columns.error[i], 2)}`, p_wrong ? `p wrong ${chance(p_wrong[i])}` : "", p_strange && p_strange[i] > 0.5 ? `p strange ${chance(p_strange[i])}` : ""].filter(Boolean).join(", ")),
+      make("span", {}, [`error ${score(columns.error[i], 2)}`, p_wrong ? `p wrong ${chance(p_wrong[i])}` : "", p_strange && p_strange[i] > 0.5 ? `p strange ${chance(p_strange[i])}` : ""].filter(Boolean).join(", ")),
       views.copyNote(i)].filter(Boolean);
   }
   // The samples inside the lasso are listed; with Shift, in addition to those selected before.
