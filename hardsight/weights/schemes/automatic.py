@@ -284,7 +284,7 @@ def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighting
     assert d.p_wrong is not None
     assert d.consensus is not None
     wrong = d.p_wrong.mean()
-    by_chance = not beats_chance(torch.from_numpy(d.consensus), torch.from_numpy(d.labels))
+    by_chance = not beats_chance(torch.tensor(d.consensus), torch.tensor(d.labels))
     look_right = f"all labels look right (mean P(wrong) {wrong:.2%})"
     if by_chance and not d.p_wrong.any():
         look_right = "held-out models predict the labels no better than chance, so nothing shows that a label is wrong"
