@@ -75,7 +75,7 @@ def parse_targets(array: np.ndarray, name: str, ids: np.ndarray, notices: list[s
         invalid = ~np.isfinite(plain) if values is None else ~np.isfinite(values)[codes]
         raise InputError(
             f"label {name!r} must be numbers for regression. Got {str(array[invalid][0])[:40]!r} "
-            f"({describe_rows(invalid, ids)}): fix the label or pass task='classification'"
+            f"({describe_rows(invalid, ids)}): fix the label or pass task='classification' (--task classification)"
         )
     notices.append(
         f"The label {name!r} holds numbers {'; '.join(details)} (such as {distinct[0]!r}) and is read as numbers."

@@ -149,7 +149,7 @@ def _are_targets(array: np.ndarray, name: str, notices: list[str]) -> bool:
         if len(distinct) <= min(_MAX_SMALL, len(array) // 2):
             notices.append(
                 f"The label {name!r} has {len(distinct)} different values, some with a fraction: taken as numbers to "
-                "predict (regression). If they are classes, pass task='classification'."
+                "predict (regression). If they are classes, pass task='classification' (--task classification)."
             )
         return True
     if len(distinct) <= _MAX_SMALL:
@@ -161,7 +161,7 @@ def _are_targets(array: np.ndarray, name: str, notices: list[str]) -> bool:
     choice, other = ("numbers to predict (regression)", "classification") if are_targets else ("classes", "regression")
     notices.append(
         f"The label {name!r} has {len(distinct)} different integers in {len(array)} samples: taken as {choice}. "
-        f"To change that, pass task='{other}'."
+        f"To change that, pass task='{other}' (--task {other})."
     )
     return are_targets
 

@@ -128,10 +128,17 @@ def _name_classes(d: Difficulty, mask: np.ndarray) -> str:
 def _strange_samples(d: Difficulty) -> list[KeyFigure]:
     if d.p_strange is None:
         return []
-    count = int((d.p_strange > 0.5).sum()) if d.cause is None else int((d.cause == STRANGE).sum())
+    count = int(find_strange(d).sum())
     nouns = nouns_of(d)
     caption = f"{nouns.row} is unlike anything else" if count == 1 else f"{nouns.rows} are unlike anything else"
     return [KeyFigure(ODD, count, caption, "", f"{count:,} {caption}.")]
+
+
+def find_strange(d: Difficulty) -> np.ndarray:
+    """Return which samples count as unlike the rest, ``(sample,)`` bool: by their cause if there is one."""
+    if d.cause is not None:
+        return np.asarray(d.cause == STRANGE)
+    return np.zeros(len(d), dtype=bool) if d.p_strange is None else d.p_strange > 0.5
 
 
 def _outlying_targets(d: Difficulty) -> KeyFigure:

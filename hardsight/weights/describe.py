@@ -25,15 +25,15 @@ def summarize_weights(ids: np.ndarray, weights: np.ndarray, largest: int = 5) ->
     """Return the effective sample size, the number of zero weights, and the largest weights, in two lines.
 
     >>> print(summarize_weights(np.array(["a", "b", "c"]), np.array([2.5, 0.5, 0.0]), largest=1))
-    3 weights, worth 1.4 samples of equal weight (46.2 %); 1 are 0, the mean is 1.
-    Largest: a 2.5.
+    3 weights, worth 1.4 samples of equal weight (46.2 %). Zero weights: 1. Mean: 1.
+    Largest: 2.5 (id a).
     """
     n, effective, zeros = len(weights), effective_sample_size(weights), int((weights == 0).sum())
     rows = np.argsort(-weights, kind="stable")[:largest]
-    listing = ", ".join(f"{ids[row]} {weights[row]:.4g}" for row in rows)
+    listing = ", ".join(f"{weights[row]:.4g} (id {ids[row]})" for row in rows)
     return (
-        f"{n:,} weights, worth {effective:,.1f} samples of equal weight ({100 * effective / n:.1f} %); {zeros:,} are 0, "
-        f"the mean is {weights.mean():.4g}.\nLargest: {listing}."
+        f"{n:,} weights, worth {effective:,.1f} samples of equal weight ({100 * effective / n:.1f} %). Zero weights: "
+        f"{zeros:,}. Mean: {weights.mean():.4g}.\nLargest: {listing}."
     )
 
 

@@ -315,7 +315,9 @@ def test_decisions_of_the_result_before_are_moved_aside(iris, tmp_path):
     assert f"{out / 'decisions.csv'} is about the previous result in this folder" in text
     assert "was renamed to decisions-before.csv" in text
     assert (out / "decisions-before.csv").read_text() == decided
-    assert "no file at" in error_line("apply", out, fixed, "--label", "kind", "-o", tmp_path / "again.csv")
+    without = error_line("apply", out, fixed, "--label", "kind", "-o", tmp_path / "again.csv")
+    assert "there are no decisions at" in without
+    assert "or take all suggestions with --suggestions" in without
     # Beside a result that nobody can read, too, and none is written over.
     (out / "decisions.csv").write_text("second")
     (out / "difficulty.parquet").write_text("torn")
@@ -550,7 +552,7 @@ def test_weigh_writes_the_weights_of_hs_weigh_by_id(measured, tmp_path):
     np.testing.assert_allclose(found["weight"], expected, rtol=1e-12)
     worth = expected.sum() ** 2 / (expected**2).sum()
     assert f"150 weights, worth {worth:.1f} samples" in result.output
-    assert f"Largest: {d.ids[expected.argmax()]} {expected.max():.4g}" in result.output
+    assert f"Largest: {expected.max():.4g} (id {d.ids[expected.argmax()]})" in result.output
     assert result.output.endswith(f"wrote {csv}\n")
     assert run("weigh", measured, "-o", parquet).exit_code == 0
     np.testing.assert_array_equal(pd.read_parquet(parquet)["weight"], hs.weigh(d))

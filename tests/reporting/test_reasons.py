@@ -154,8 +154,11 @@ def test_a_strange_row_names_its_odd_numbers_but_no_rare_group() -> None:
     table["year"] = np.random.default_rng(1).integers(1990, 2020, len(table))
     table["country"] = pd.Categorical(np.where(np.arange(len(table)) == 7, "Andorra", "France"))
     table.loc[7, ["x1", "year"]] = [1e6, 2177]
+    table.loc[9, "x0"] = np.nan
     d = measured(y, table, learner="forest")
     assert d.cause[7] == "strange"
+    d.cause[9] = "strange"
+    assert d.reasons([9]).iloc[0].count(f"; 'x0' missing (as in 1 of {len(table)});") == 1
     (reason,) = d.reasons([7])
     assert re.search(r"nearest sample [\d.]+ × as far as usual", reason)
     assert re.search(r"'x1' 1e6 \(usual: −[\d.]+ to [\d.]+\)", reason)
@@ -260,3 +263,17 @@ def test_wrong_units_are_named_with_the_value_that_fits() -> None:
     assert d.residual_quantile.argmax() == 5
     np.testing.assert_allclose(d.factors.sum(axis=1), d.error)
     assert d.factors["noise"].idxmax() == 5
+
+
+def test_a_strange_row_of_a_regression_names_its_odd_numbers() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a", "b", "c"])
+    y = table["a"] + 0.1 * rng.normal(size=200)
+    table.loc[7, ["b", "c"]] = [40.0, -30.0]
+    d = hs.measure(table, y, learner="ridge", repeats=2)
+    assert d.p_strange[7] > 0.5
+    reason = d.reasons([7]).iloc[0]
+    assert re.match(
+        r"Labelled .*; unlike the rest, P\(strange\) .*: nearest sample [\d.]+ × as far as usual; 'b' 40 \(", reason
+    )
+    assert "unlike the rest" not in d.reasons([8]).iloc[0]

@@ -54,6 +54,7 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
     from hardsight.difficulty.actions import describe_trust
     from hardsight.difficulty.decisions import FILE_NAME, gather_decisions
     from hardsight.difficulty.result import Difficulty
+    from hardsight.errors import InputError
     from hardsight.reporting.review.apply import apply_to_table, table_kind
     from hardsight.reporting.review.apply_conll import apply_to_conll
     from hardsight.reporting.review.apply_folder import plan_moves
@@ -70,6 +71,11 @@ def apply(folder: Path, data: Path, label: str | None, id_: str | None, decision
     path = result_folder(folder) / FILE_NAME if decisions is None else decisions
     # Without a review, these two options are all there is to do.
     needed = decisions is not None or not (suggestions or drop_copies)
+    if needed and decisions is None and not path.exists():
+        raise InputError(
+            f"there are no decisions at {path}: name the csv that the review page exports with --decisions, or take all "
+            "suggestions with --suggestions"
+        )
     difficulty = Difficulty.load(folder)
     rows = gather_decisions(difficulty, path if needed or path.exists() else None, suggestions=suggestions)
     planned = []

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from hardsight.attribution.column_evidence import find_nearest_by_label, strongest_columns
-from hardsight.attribution.names import STRANGE
 from hardsight.attribution.nearest_distance import relative_distance
 from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
+from hardsight.reporting.answer import find_strange
 from hardsight.reporting.bounded_matrix import bounded_matrix
 from hardsight.reporting.formatting import format_class, format_line, format_value, isolate_direction
 from hardsight.reporting.reasons.table_columns import TableColumn, read_column
@@ -26,7 +26,7 @@ class Details:
     """Describes what is special about the content of single samples.
 
     Args:
-        d: the result, with classes.
+        d: the result.
         samples: in the order of the result.
     """
 
@@ -35,11 +35,11 @@ class Details:
 
     def describe(self, rows: np.ndarray) -> dict[int, str]:
         """Return a phrase for each of some samples that there is something to say about, by position."""
+        odd = self._odd_values(rows[find_strange(self.d)[rows]])
         if self.d.cause is None or self.d.suggested is None or self.d.p_wrong is None:
-            return {}
-        cause = self.d.cause[rows]
-        moved = (cause == "noise") & (self.d.suggested[rows] != self.d.labels[rows])
-        return self._columns_for_suggestion(rows[moved]) | self._odd_values(rows[cause == STRANGE])
+            return odd
+        moved = (self.d.cause[rows] == "noise") & (self.d.suggested[rows] != self.d.labels[rows])
+        return self._columns_for_suggestion(rows[moved]) | odd
 
     @cached_property
     def _frame(self) -> pd.DataFrame | None:

@@ -8,6 +8,7 @@ import numpy as np
 from hardsight.attribution.conversions import NO_ERROR
 from hardsight.attribution.names import NO_CAUSE, STRANGE, TOO_FEW
 from hardsight.difficulty.result import Difficulty
+from hardsight.reporting.answer import find_strange
 from hardsight.reporting.formatting import format_chance, format_class, format_number, format_value, isolate_direction
 
 _NAME_LENGTH = 60
@@ -59,7 +60,10 @@ class Sentences:
         Args:
             detail: what the sample's content adds, a phrase; empty if there is nothing.
         """
-        return f"{self._main_clause(i)}{': ' if self._is_strange(i) and detail else '; ' if detail else ''}{detail}."
+        strange, clause = bool(self._strange_rows[i]), self._main_clause(i)
+        if strange and self.d.cause is None:
+            clause += f"; {self._strange(i, 'unlike')}"
+        return f"{clause}{': ' if strange and detail else '; ' if detail else ''}{detail}."
 
     def _main_clause(self, i: int) -> str:
         if self.d.loss_only:
@@ -79,8 +83,9 @@ class Sentences:
         }
         return clauses[str(self.d.cause[i])](i)
 
-    def _is_strange(self, i: int) -> bool:
-        return self.d.cause is not None and bool(self.d.cause[i] == STRANGE)
+    @cached_property
+    def _strange_rows(self) -> np.ndarray:
+        return find_strange(self.d)
 
     def _noise(self, i: int) -> str:
         label, predicted, suggested = self._names(i)
@@ -146,9 +151,9 @@ class Sentences:
             return f"{most}, which is its label"
         return f"{most}, {votes[0] or 'none'} {'say' if votes[0] > 1 else 'says'} its label, {label}"
 
-    def _strange(self, i: int) -> str:
+    def _strange(self, i: int, unlike: str = "Unlike") -> str:
         p = "" if self.d.p_strange is None else f", P(strange) {format_chance(self.d.p_strange[i])}"
-        return f"Unlike the rest{p}"
+        return f"{unlike} the rest{p}"
 
     def _too_few(self, i: int) -> str:
         sizes = self.d.run.class_sizes

@@ -1,6 +1,7 @@
 """Columns of a table as sentences compare them: the value of a sample against those of its nearest samples."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -8,12 +9,14 @@ import pandas as pd
 
 from hardsight.attribution.column_evidence import NearestByLabel, weigh_categories, weigh_numbers
 from hardsight.reporting.formatting import format_line, format_value
-from hardsight.reporting.outlier_values import UsualRange, is_numeric, usual_range
+from hardsight.reporting.outlier_values import ROWS_TO_JUDGE, UsualRange, is_numeric, usual_range
 
 _VALUE_LENGTH = 40
 # Integers that all lie between these are written without a thousands separator.
 _YEARS = (1500, 2200)
 _DIGITS, _RANGE_DIGITS = 4, 3
+# A value that is missing in a larger share of the rows is not odd.
+_SELDOM = 0.05
 
 # The name of a label, and the positions of the nearest samples with it, -1 for none.
 Side = tuple[str, np.ndarray]
@@ -29,7 +32,10 @@ class TableColumn(Protocol):
         """Return the value of a sample, and in brackets what is typical of each side."""
 
     def odd_value(self, row: int) -> tuple[float, str]:
-        """Return how far beyond the usual range a value is, in standard deviations, and a phrase; 0 if it is not beyond."""
+        """Return how far beyond the usual range a value is, in standard deviations, and a phrase; 0 if it is not beyond.
+
+        A value that is seldom missing counts as well, by the standard deviations of missing (1) or not (0).
+        """
 
 
 def read_column(column: pd.Series) -> TableColumn:
@@ -71,6 +77,8 @@ class NumberColumn:
 
     def odd_value(self, row: int) -> tuple[float, str]:
         """Return how far the value is beyond the range of 98 % of the column, and both as a phrase."""
+        if np.isnan(self.values[row]):
+            return self._missing
         self._usual = self._usual or usual_range(self.values)
         value, (low, high) = float(self.values[row]), self._usual
         beyond = max(low - value, value - high)
@@ -78,6 +86,10 @@ class NumberColumn:
             return 0.0, ""
         usual = " to ".join(dict.fromkeys(self.text(end, _RANGE_DIGITS) for end in (low, high)))
         return beyond / float(np.nanstd(self.values)), f"{self.text(value, _DIGITS)} (usual: {usual})"
+
+    @cached_property
+    def _missing(self) -> tuple[float, str]:
+        return _odd_if_seldom(np.isnan(self.values))
 
 
 class CategoryColumn:
@@ -102,8 +114,12 @@ class CategoryColumn:
         return f"{text} ({', '.join(counts)})"
 
     def odd_value(self, row: int) -> tuple[float, str]:
-        """Return nothing: a rare category may be a group of people, and rare is not odd."""
-        return 0.0, ""
+        """Return nothing unless the category is missing: a rare one may be a group of people, and rare is not odd."""
+        return self._missing if self.codes[row] < 0 else (0.0, "")
+
+    @cached_property
+    def _missing(self) -> tuple[float, str]:
+        return _odd_if_seldom(self.codes < 0)
 
 
 class TextColumn:
@@ -120,6 +136,14 @@ class TextColumn:
     def odd_value(self, row: int) -> tuple[float, str]:
         """Return nothing."""
         return 0.0, ""
+
+
+def _odd_if_seldom(missing: np.ndarray) -> tuple[float, str]:
+    """Return how odd a missing value is, and a phrase; 0 if values are often missing, or there are few."""
+    share = float(missing.mean())
+    if len(missing) < ROWS_TO_JUDGE or share > _SELDOM:
+        return 0.0, ""
+    return float(np.sqrt((1 - share) / share)), f"missing (as in {int(missing.sum()):,} of {len(missing):,})"
 
 
 def _holds_years(values: np.ndarray) -> bool:
