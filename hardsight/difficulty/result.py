@@ -533,7 +533,7 @@ class Difficulty:
 
     def headline(self) -> str:
         """Return one sentence: numbers of samples, models and views, the mean error, and the ranking's reliability."""
-        from hardsight.reporting.formatting import format_count
+        from hardsight.reporting.formatting import LOSSES, format_count
         from hardsight.reporting.nouns import nouns_of
 
         run = self.run
@@ -542,8 +542,10 @@ class Difficulty:
         reliability = "" if run.reliability is None else f", ranking reliability {run.reliability:.3f}"
         rows = format_count(len(self), nouns_of(self).row)
         models = f"{format_count(run.n_models, 'model')} ({run.learner})"
+        fewest, most = int(self.n_views.min()), int(self.n_views.max())
+        views = format_count(most, "held-out view") if fewest == most else f"{fewest:,} to {most:,} held-out views"
         return (
-            f"{rows}, {models}, {int(self.n_views.min())} or more held-out views each; mean {run.loss} error "
+            f"{rows}, {models}, {views} each; mean {LOSSES.get(run.loss, f'{run.loss} error')} "
             f"{self.error.mean():.4g}{reliability}"
         )
 

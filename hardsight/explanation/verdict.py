@@ -158,8 +158,8 @@ def _describe_dynamics(dynamics: TrainingDynamics, name: str) -> list[str]:
     if len(rows):
         hardest = rows.iloc[-1]
         sentences.append(
-            f"At the end of training the hardest tenth makes up {format_share(hardest['share'], 1)} of the weighted "
-            f"gradient; equal weights would give it {format_share(hardest['share_unweighted'], 1)}."
+            f"At the end of training the hardest tenth makes up {format_share(hardest['share'], 1)} of the gradient; "
+            f"without weights it would be {format_share(hardest['share_unweighted'], 1)} in the same models."
         )
     if dynamics.dual.separable:
         kl = dynamics.kl.set_index("weights")["kl"]

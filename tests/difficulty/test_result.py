@@ -413,8 +413,8 @@ def test_nothing_selected_is_an_empty_result(tmp_path):
 def test_repr_says_how_many_and_how_hard():
     d = result()
     text = repr(d)
-    assert "30 samples, 4 models (predictions as given), 4 or more held-out views each" in text
-    assert f"mean log error {d.error.mean():.4g}" in text
+    assert "30 samples, 4 models (predictions as given), 4 held-out views each" in text
+    assert f"mean log-loss {d.error.mean():.4g}" in text
     assert len(text.partition("Difficulty: ")[2].splitlines()) == 2 + 1 + 5
     assert "mean squared error" in repr(RESULTS["regression"]())
 

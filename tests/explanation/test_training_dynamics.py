@@ -438,8 +438,11 @@ def test_shares_of_the_gradient_are_told_of_the_hardest_tenth_and_of_noise() -> 
     start, end = (share[when, "first", "noise"] for when in ("start", "end"))
     assert text.startswith("No linear model separates the classes")
     assert f"soft margin (C = {found.dual.surrogate:.3g})" in text
-    assert f"samples hard by label noise make up {start:.0%} of the gradient at the start and {end:.0%} at the end" in text
-    assert "In networks, the hardest tenth make" in text
+    assert (
+        f"the share of samples hard by label noise in the gradient is {start:.0%} at the start and {end:.0%} at the end"
+        in text
+    )
+    assert "In networks, the share of the hardest tenth in the gradient is" in text
     assert "largest margin" not in text
 
 

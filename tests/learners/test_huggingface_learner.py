@@ -386,7 +386,7 @@ def test_a_result_of_losses_says_what_is_not_there(measured, tmp_path):
     assert list(measured.table) == ["error", "error_se", "views"]
     assert measured.factors is None
     assert measured.recommended_action is None
-    assert "mean per-token log error" in repr(measured)
+    assert "mean log-loss per token" in repr(measured)
     measured.save(tmp_path / "d.parquet")
     loaded = hs.load(tmp_path / "d.parquet")
     assert loaded.table.equals(measured.table)

@@ -36,8 +36,8 @@ def _describe_dual(dynamics: TrainingDynamics, row: pd.Series, uniform: pd.Serie
     kl = "infinite" if row["uncovered"] else f"{row['kl']:.2f}"
     return (
         f"{statement} ({dynamics.features}); {support:,} of {len(dynamics.rows):,} samples are support vectors of "
-        f"{margin_kind}. KL(p*‖w) is {kl}, {uniform['kl']:.2f} without weights: a bound on the "
-        "distance of training from that direction, not a speed."
+        f"{margin_kind}, and p* are their weights in its solution. KL(p*‖w) is {kl}, {uniform['kl']:.2f} without weights: "
+        "a bound on the distance of training from the direction of that margin, not a speed."
     )
 
 
@@ -60,8 +60,8 @@ def _describe_gradients(gradients: pd.DataFrame, name: str) -> Iterator[str]:
             share = rows.set_index(["when", "weights"])["share"].to_dict()
             start, end = ((share[when, name], share[when, UNIFORM]) for when in ("start", "end"))
             yield (
-                f"In networks, {wording} make up {start[0]:.0%} of the gradient at the start and {end[0]:.0%} at the end "
-                f"(without weights {start[1]:.0%} and {end[1]:.0%})."
+                f"In networks, the share of {wording} in the gradient is {start[0]:.0%} at the start and {end[0]:.0%} at "
+                f"the end (without weights {start[1]:.0%} and {end[1]:.0%})."
             )
 
 
