@@ -74,7 +74,7 @@ def print_summary(d: Difficulty, *, hardest: int, seconds: float, console: Conso
     seed = "" if d.run.seed is None else f" Seed {d.run.seed}."
     console.print(
         f"{escape(describe_measurement(d))} Learner: {escape(d.settings['recipe'])} ({escape(d.settings['reason'])}). "
-        f"Splits: {d.settings['splits']}.{seed} {seconds:.1f} s."
+        f"Splits: {d.settings['splits']}.{seed} Time: {seconds:.1f} s."
     )
     console.print(_make_list("•", findings(d)))
 

@@ -128,6 +128,11 @@ def test_a_sample_is_told_in_full(reviewed, reader):
     starts, widths = np.array(sorted(drawn)).T
     np.testing.assert_allclose(starts, np.cumsum(widths) - widths, atol=1e-4)
     assert widths.sum() == pytest.approx(100, rel=1e-4)
+    titles = reader.page.locator("#detail dl.facts > div:has(dd:not(:has(i)))").evaluate_all(
+        "each => each.map(e => e.title)"
+    )
+    assert len(titles) >= 6
+    assert all(titles)
     says = reader.page.locator("#detail .says li").all_inner_texts()
     assert d.classes[d.consensus[i].argmax()] in says[0]
     assert reader.page.locator("#detail .near li").count() == NEAREST
@@ -712,8 +717,11 @@ def test_a_target_with_a_likely_error_is_corrected_with_one_key(reader, tmp_path
     d = random_result(20, classes=None)
     suggested = np.where(np.arange(20) < 3, d.labels / 10, d.labels)
     d = replace(d, p_outlier=np.linspace(0.9, 0, 20), suggested=suggested, p_suggested=np.full(20, 0.9))
+    d = replace(d, error=np.full(20, 6_217_326_080.0), error_se=np.full(20, 12_259_010.0))
     write(d, tmp_path / "page.html")
     reader.open(tmp_path / "page.html")
+    # Squared errors may be too large for their place.
+    assert "6.22e9 ± 1.2e7" in reader.text("#detail")
     assert reader.text("#detail .said").endswith("p 0.90")
     reader.press("s")
     (tmp_path / "d.csv").write_bytes(reader.exported())

@@ -1,5 +1,18 @@
 // Views of one sample: its row in the list, and its details when it is chosen.
 
+// What the numbers of a sample are, shown where the pointer rests.
+const MEANINGS = {
+  "error": "mean loss of the models that never saw it, and its standard error",
+  "bias": "the error that the models share",
+  "variance": "the error that comes from their disagreement; bias and variance add up to the error",
+  "p of label": "probability that the models give the label",
+  "p wrong": "probability that the label is wrong",
+  "p outlier": "probability that the target is further off than noise explains",
+  "p strange": "probability that it is unlike the rest, hard or not",
+  "hardness": "a score to rank by: error, P(label wrong), rarity of the class and unusual features in one number",
+  "views": "number of models that never saw it and predicted it",
+};
+
 // The ledger as a bar: negative terms are stacked to the left of the zero line. Bars of one page share the scale.
 class Ledger {
   constructor(columns) {
@@ -101,7 +114,7 @@ class Views {
       ["p wrong", c.p_wrong], ["p outlier", c.p_outlier], ["p strange", c.p_strange], ["hardness", c.hardness], ["views", c.views],
     ].filter(([, values]) => values);
     return make("dl", { class: "facts" }, ...pairs.map(([name, values, spread]) =>
-      make("div", {}, make("dt", {}, name), make("dd", {}, name.startsWith("p ") ? chance(values[i]) : score(values[i]), spread && !Number.isNaN(spread[i])
+      make("div", { title: MEANINGS[name] }, make("dt", {}, name), make("dd", {}, name.startsWith("p ") ? chance(values[i]) : score(values[i]), spread && !Number.isNaN(spread[i])
         ? make("span", { class: "se" }, ` ± ${score(spread[i], 2)}`) : null))),
       c.cause ? make("div", {}, make("dt", {}, "cause"), make("dd", {}, make("i", { class: `swatch ${about.causes[c.cause[i]]}` }), about.causes[c.cause[i]])) : null);
   }
