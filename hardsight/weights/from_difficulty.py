@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from hardsight.attribution.names import NO_CAUSE, TOO_FEW
 from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.decisions import DROP, KEEP, RELABEL, match_decisions
 from hardsight.difficulty.result import Difficulty
-from hardsight.difficulty.samples_of_parts import has_several_labels, labels_apart
+from hardsight.difficulty.samples_of_parts import class_codes, has_several_labels, labels_apart
 from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
 from hardsight.weights.catalogue import get_scheme
@@ -80,8 +81,6 @@ def weigh(
         for name in row.inputs
         if name in arguments
     }
-    if "in_small_class" in row.parameters:
-        parameters.setdefault("in_small_class", samples_in_small_classes(difficulty))
     if decisions is None:
         weights = _call(row, difficulty, inputs, parameters, seed)
     else:
@@ -123,6 +122,8 @@ def _call(row: Scheme, d: Difficulty, inputs: dict[str, Any], parameters: dict[s
     Args:
         inputs: those that the caller gave; the result holds the others.
     """
+    if "in_small_class" in row.parameters:
+        parameters = {"in_small_class": samples_in_small_classes(d)} | parameters
     if not has_several_labels(d) or not {"labels", "sizes"} & set(row.inputs):
         values: np.ndarray = row(_difficulty_inputs(d, seed) | inputs, parameters).double().numpy()
         return values
@@ -205,7 +206,28 @@ def apply_review(difficulty: Difficulty, decisions: Any) -> ReviewedDifficulty:
     certain[new_rows[matched.rows[np.isin(matched.actions, (KEEP, RELABEL))]]] = True
     if reviewed.p_wrong is not None:
         reviewed = replace(reviewed, p_wrong=np.where(certain, 0.0, reviewed.p_wrong))
+    if reviewed.cause is not None:
+        reviewed = replace(reviewed, cause=_review_causes(difficulty, reviewed, rows, certain))
     return ReviewedDifficulty(reviewed, rows, torch.from_numpy(certain))
+
+
+def _review_causes(d: Difficulty, reviewed: Difficulty, rows: np.ndarray, certain: np.ndarray) -> np.ndarray:
+    """Return the causes after a review: a class too small to be split also is for labels that were corrected to it.
+
+    Args:
+        d: the result before the review.
+        rows: rows of the reviewed samples in it, ``(sample,)``.
+        certain: whether the label was confirmed or corrected, ``(sample,)``.
+    """
+    assert reviewed.cause is not None
+    before = samples_in_small_classes(d)
+    small = np.zeros(len(d), dtype=bool) if before is None else before.numpy()
+    labels = d.labels.copy()
+    labels[rows] = reviewed.labels
+    in_small_class = np.isin(class_codes(d, labels), class_codes(d, d.labels)[small])[rows]
+    # The labels of a rare class that was split can be told once they are reviewed.
+    after_review = np.where(certain & (reviewed.cause == TOO_FEW), NO_CAUSE, reviewed.cause)
+    return np.where(in_small_class, TOO_FEW, after_review)
 
 
 def _relabel(d: Difficulty, rows: np.ndarray, labels: np.ndarray) -> Difficulty:

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 
 import hardsight as hs
+from hardsight.attribution.names import NO_CAUSE, TOO_FEW
 from hardsight.cli import main
 from hardsight.difficulty.decisions import add_decisions, format_decisions, parse_decisions
 from hardsight.errors import InputError
 from hardsight.io.csv_cells import escape_formula, unescape_formula
+from hardsight.weights.from_difficulty import apply_review
+from hardsight.weights.schemes.automatic import explain_weights
 
 
 @pytest.fixture(scope="module")
@@ -268,3 +271,42 @@ def test_new_labels_that_are_numbers_may_be_written_shorter():
     assert d.apply(frame(("0", "relabel", "2"), ("1", "relabel", "2.0"))).labels[:2].tolist() == [2.0, 2.0]
     with pytest.raises(InputError, match="must be a class"):
         d.apply(frame(("0", "relabel", "3")))
+
+
+@pytest.fixture(scope="module")
+def with_single():
+    """Return two clusters, of 40 and 30 samples, and the only sample of a third class, the last."""
+    labels = np.array(["a"] * 40 + ["b"] * 30 + ["c"])
+    X = np.random.default_rng(0).normal(size=(71, 3)) + 6 * (labels == "b")[:, None]
+    return hs.measure(X, labels, learner="ridge", repeats=2)
+
+
+def test_dropped_samples_count_in_no_class_where_a_class_has_one_sample(with_single):
+    # Classes of 39 and 30 samples are balanced, and the single sample counts as one of a class of average size.
+    first = hs.weigh(with_single, decisions=frame((0, "drop", "")))
+    assert first[0] == 0
+    np.testing.assert_allclose(first[[1, 40]] / first[70], [34.5 / 39, 34.5 / 30], rtol=1e-12)
+    single = hs.weigh(with_single, decisions=frame((70, "drop", "")))
+    np.testing.assert_allclose(single[[0, 40, 70]], [71 / 80, 71 / 60, 0], rtol=1e-12)
+
+
+def test_samples_relabelled_from_or_to_a_class_of_one_sample_count_for_their_new_class(with_single):
+    into_a = hs.weigh(with_single, decisions=frame((70, "relabel", "a")))
+    np.testing.assert_allclose(into_a[[0, 40, 70]], [71 / 82, 71 / 60, 71 / 82], rtol=1e-12)
+    into_c = hs.weigh(with_single, decisions=frame((0, "relabel", "c")))
+    np.testing.assert_allclose(into_c[[0, 1, 40]] / into_c[70], [1, 34.5 / 39, 34.5 / 30], rtol=1e-12)
+
+
+@pytest.mark.parametrize("decision", [(0, "drop", ""), (70, "relabel", "a"), (0, "relabel", "c"), (70, "keep", "")])
+def test_the_explanation_after_a_review_has_the_numbers_of_its_weights(with_single, decision):
+    weights, review = hs.weigh(with_single, decisions=frame(decision)), apply_review(with_single, frame(decision))
+    words = explain_weights(review.difficulty, weights[review.rows], review.certain)
+    assert f"the largest weight is {weights[40]:.3g} in 'b' and {weights[1]:.3g} in 'a'" in words
+
+
+def test_a_reviewed_label_of_a_rare_class_is_no_longer_too_few_to_tell(with_single):
+    cause = with_single.cause.copy()
+    cause[0] = TOO_FEW
+    rare = replace(with_single, cause=cause, p_wrong=np.where(np.arange(71) == 0, 0.1, with_single.p_wrong))
+    reviewed = apply_review(rare, frame((0, "keep", ""))).difficulty
+    assert list(reviewed.cause[[0, 70]]) == [NO_CAUSE, TOO_FEW]

@@ -174,6 +174,13 @@ def test_labels_that_are_doubted_little_are_not_counted_as_none(noisy):
     assert "carry" not in text
 
 
+def test_a_result_of_one_sample_is_weighed_without_a_warning(noisy, recwarn):
+    alone = noisy[0].select([noisy[0].ids[0]])
+    assert hs.weigh(alone).tolist() == [1.0]
+    assert decide(alone).weights.tolist() == [1.0]
+    assert not recwarn.list
+
+
 def test_one_class_is_not_balanced_against_itself(noisy):
     d, _ = noisy
     _, text = decide(d.select(d.labels == 0))

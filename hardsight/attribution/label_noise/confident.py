@@ -52,6 +52,8 @@ def plateau_width(logits: Float[Tensor, "sample class"]) -> float:
 
 def beats_chance(logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]) -> bool:
     """Return whether the predictions give the labels more probability than labels drawn by the class shares would get."""
+    if len(labels) < 2:
+        return False
     probability = logits.softmax(1)
     shares = torch.bincount(labels, minlength=logits.shape[1]).to(probability.dtype) / len(labels)
     gain = probability.gather(1, labels[:, None]).squeeze(1) - probability @ shares
