@@ -70,6 +70,8 @@ INPUTS: dict[str, Input] = {
 SAMPLE_INPUTS = frozenset(name for name, row in INPUTS.items() if (row.shape or " ")[0] == "sample") - {"rows"}
 """Inputs with one row per sample."""
 _ARRAYS = frozenset(name for name, row in INPUTS.items() if row.shape)
+# Inputs whose numbers are never codes or counts: whole numbers would give weights that are rounded to whole numbers.
+_FLOATS = frozenset({"loss", "p", "logits", "held_out", "p_wrong", "peer", "peer_logits", "history"})
 _HALF_TYPES = (torch.float16, torch.bfloat16)
 # Up to this size a Python loop is faster than a torch kernel launch.
 _SMALL = 512
@@ -78,6 +80,13 @@ _SMALL = 512
 def to_full_precision(values: Tensor) -> Tensor:
     """Return half-precision values in float32, and others as they are."""
     return values.float() if values.dtype in _HALF_TYPES else values
+
+
+def as_plain_array(values: np.ndarray) -> np.ndarray:
+    """Return a copy that torch can take: of the machine's byte order, with rows in order, in float64 at most."""
+    # Of arrays loaded from a file, which are read-only, torch warns.
+    dtype = np.dtype(np.float64) if values.dtype.kind == "f" and values.dtype.itemsize > 8 else values.dtype
+    return np.array(values, dtype=dtype.newbyteorder("="), order="C")
 
 
 def min_max(values: Tensor) -> tuple[float, float]:
@@ -212,12 +221,20 @@ def _is_code(value: Any) -> bool:
 def to_tensor(name: str, value: Any) -> Any:
     """Return the value of an input as a tensor if the input is an array, and unchanged otherwise.
 
+    Losses, probabilities and logits become floating-point numbers.
+
     Raises:
         InputError: an array of anything but numbers, or sizes that are not those of classes.
     """
-    if isinstance(value, Tensor) or name not in _ARRAYS:
+    if name not in _ARRAYS:
         return value
-    return to_class_sizes(value) if name == "sizes" else _to_numbers(name, value)
+    if not isinstance(value, Tensor):
+        value = to_class_sizes(value) if name == "sizes" else _to_numbers(name, value)
+    if name not in _FLOATS or value.is_floating_point():
+        return value
+    if value.is_complex():
+        raise InputError(f"{name} must be numbers: {INPUTS[name]}. Got {value.dtype}")
+    return value.float()
 
 
 def _to_numbers(name: str, value: Any) -> Tensor:
@@ -226,8 +243,7 @@ def _to_numbers(name: str, value: Any) -> Tensor:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} must be numbers: {INPUTS[name]}. Got {type(value).__name__} of {array.dtype}")
-    # Copied, because arrays loaded from a file are read-only and torch warns of those.
-    return torch.tensor(array.astype(np.float32) if array.dtype.kind == "b" else array)
+    return torch.from_numpy(array.astype(np.float32) if array.dtype.kind == "b" else as_plain_array(array))
 
 
 def check_rows(name: str, value: Any, samples: int, owner: str) -> Any:

@@ -27,7 +27,8 @@ def standardize_outputs(values: Mapping[str, Any], *, several_labels: bool = Fal
         InputError: logits or labels have another shape, or labels are neither class codes nor probabilities.
     """
     logits, labels = (None if values.get(name) is None else to_tensor(name, values[name]) for name in ("logits", "labels"))
-    changed = dict(values)
+    tensors = {name: tensor for name, tensor in (("logits", logits), ("labels", labels)) if tensor is not None}
+    changed = {**values, **tensors}
     if several_labels:
         changed |= {"logits": _as_columns(logits), "labels": _as_columns(labels)}
     elif (logits is not None and logits.dim() != 2) or (labels is not None and labels.dim() != 1) or _is_binary(logits):

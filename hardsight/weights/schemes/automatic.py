@@ -148,7 +148,7 @@ def _weigh(
     wrong = float(p_wrong.mean())
     if wrong < MIN_WRONG:
         wrong, correct = 0.0, torch.ones_like(correct)
-    if unreliability > 0 and beats_chance(log_p, labels):
+    if unreliability > 0 and beats_chance(log_p.detach(), labels):
         log_belief = _BELIEF_POWER * unreliability * (log_p.gather(1, labels[:, None]).squeeze(1) - log_p.max(1).values)
         log_belief = log_belief if certain is None else log_belief.masked_fill(certain, 0)
         # Relative to the label that is believed most, because all may be found impossible; the weights are scaled anyway.

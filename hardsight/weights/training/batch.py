@@ -20,6 +20,7 @@ from hardsight.weights.training.tokens import has_token_logits, to_sequence_inpu
 RepeatedIds = Literal["refuse", "skip", "count"]
 """What to do with an id that comes again: raise an error, skip it, or count it as another sample."""
 _NO_CHANGE = nullcontext()
+_ONE_NUMBER = ("loss", "p", "held_out", "p_wrong", "peer")
 
 
 @dataclass
@@ -237,10 +238,11 @@ def as_rows(name: str, value: Any) -> Tensor:
         InputError: the input has no rows, or is not an array of numbers.
     """
     tensor: Tensor = to_tensor(name, value)
-    if name == "loss" and tensor.dim() == 2 and tensor.shape[1] == 1:
+    is_number = name in _ONE_NUMBER
+    if is_number and tensor.dim() == 2 and tensor.shape[1] == 1:
         tensor = tensor[:, 0]
-    if tensor.dim() == 0 or (name == "loss" and tensor.dim() != 1):
-        advice = _advise_on_loss(tensor) if name == "loss" else ""
+    if tensor.dim() == 0 or (is_number and tensor.dim() != 1):
+        advice = _advise_on_loss(tensor) if name == "loss" else ": pass one number per sample" if is_number else ""
         raise InputError(f"{name} must have one row per sample. Got the shape {tuple(tensor.shape)}{advice}")
     return to_full_precision(tensor)
 

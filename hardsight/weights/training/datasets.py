@@ -7,6 +7,7 @@ from operator import index
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, default_collate
 
@@ -36,6 +37,11 @@ class IndexedDataset(Dataset):
             )
         if isinstance(dataset, Mapping):
             raise InputError(f"dataset holds {len(dataset)} data sets by name ({join_names(dataset)}): pass one of them")
+        if isinstance(dataset, pd.DataFrame | pd.Series):
+            raise InputError(
+                f"dataset is a {type(dataset).__name__}, whose items are found by its index and not by their position: pass "
+                + ("dataset.tolist()" if isinstance(dataset, pd.Series) else "dataset.to_dict('records')")
+            )
         if has_ids(dataset):
             raise InputError(
                 "the items of this data set carry ids already: index a data set only once, the whole or its parts"
@@ -51,7 +57,13 @@ class IndexedDataset(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, position: Any) -> Any:
-        number = index(position)
+        try:
+            number = index(position)
+        except TypeError:
+            raise InputError(
+                f"the samples of hs.indexed are read one by one, by an integer. Got {type(position).__name__}: give "
+                "DataLoader the sampler of batches as batch_sampler=, or select a Subset"
+            ) from None
         if number < 0:
             number += len(self)
         return append_id(self.dataset[number], self._find_id(number))

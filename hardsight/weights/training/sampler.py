@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler
@@ -11,7 +12,7 @@ from torch.utils.data import DistributedSampler
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.validation import check_int
 from hardsight.weights import Scheme
-from hardsight.weights.inputs import check_rows
+from hardsight.weights.inputs import as_plain_array, check_rows
 from hardsight.weights.training import distributed
 from hardsight.weights.training.id_index import IdIndex, as_ids
 from hardsight.weights.training.sources import Source, check_nonnegative, resolve_source
@@ -152,7 +153,8 @@ class WeightedSampler(DistributedSampler[int]):
                 every sample.
         """
         if chances is not None:
-            self._pending = self._normalize(torch.as_tensor(chances))
+            is_tensor = isinstance(chances, Tensor)
+            self._pending = self._normalize(chances if is_tensor else torch.from_numpy(as_plain_array(np.asarray(chances))))
             return
         if self.scheme is None:
             raise InputError("this sampler has no scheme: create it with the name of one, or pass chances")

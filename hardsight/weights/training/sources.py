@@ -11,7 +11,7 @@ from hardsight.data.alignment import check_indexes
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import Scheme, get_scheme, weigh
-from hardsight.weights.inputs import to_full_precision
+from hardsight.weights.inputs import as_plain_array, to_full_precision
 from hardsight.weights.training.id_index import IdIndex, as_ids
 from hardsight.weights.training.subset_rows import is_reordered
 
@@ -95,7 +95,7 @@ def _check_weights(weights: Any) -> Tensor:
             "pass an array (sample,), the name of a scheme, or a difficulty"
         )
     return check_nonnegative(
-        "weights", torch.tensor(values, dtype=torch.float64 if values.dtype.itemsize == 8 else torch.float32)
+        "weights", torch.tensor(as_plain_array(values), dtype=torch.float64 if values.dtype.itemsize >= 8 else torch.float32)
     )
 
 

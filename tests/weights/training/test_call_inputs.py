@@ -259,3 +259,56 @@ def test_logits_and_labels_that_nobody_reads_do_no_harm():
         plain = weighting(loss, ids)
         torch.testing.assert_close(weighting(loss, ids, logits=IMAGE, labels=PIXELS), plain)
         torch.testing.assert_close(weighting(loss, ids.tolist(), logits=LOGITS, labels=LABELS.float() + 0.5), plain)
+
+
+ARRAYS = {
+    "other byte order": lambda values: values.astype(values.dtype.newbyteorder(">")),
+    "negative stride": lambda values: values[::-1].copy()[::-1],
+    "longdouble": lambda values: values.astype(np.longdouble),
+    "read-only": lambda values: np.lib.stride_tricks.as_strided(values, writeable=False),
+    "list": lambda values: values.tolist(),
+    "frame": lambda values: pd.DataFrame(values) if values.ndim > 1 else pd.Series(values),
+}
+
+
+@pytest.mark.parametrize("form", ARRAYS)
+def test_arrays_of_any_layout_give_what_tensors_give(form):
+    def convert(tensor):
+        return ARRAYS[form](tensor.numpy())
+
+    loss, sizes, weights = cross_entropy(LOGITS, LABELS, reduction="none"), torch.tensor([3, 3, 2, 4]), torch.rand(12)
+    pairs = [
+        (hs.Weighting("class-balanced", sizes=each), {"loss": turn(loss), "labels": turn(LABELS)})
+        for each, turn in ((sizes, torch.as_tensor), (convert(sizes), convert))
+    ]
+    pairs += [
+        (hs.Weighting("gce-loss"), {"logits": turn(LOGITS), "labels": turn(LABELS)}) for turn in (torch.as_tensor, convert)
+    ]
+    pairs += [(hs.Weighting("focal"), {"loss": turn(loss), "p": turn(P)}) for turn in (torch.as_tensor, convert)]
+    pairs += [(hs.Weighting(turn(weights)), {"loss": loss, "ids": range(12)}) for turn in (torch.as_tensor, convert)]
+    for (first, inputs), (second, arrays) in zip(pairs[::2], pairs[1::2], strict=True):
+        torch.testing.assert_close(second(**arrays), first(**inputs), check_dtype=False, rtol=1e-6, atol=0)
+    sampler = hs.WeightedSampler(convert(weights))
+    np.testing.assert_allclose(sampler.chances, weights.double() / weights.double().sum(), rtol=1e-6)
+    sampler.update(convert(weights))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
+@pytest.mark.parametrize("source", ["fixed", "uniform", "focal", "superloss", "ohem", "mae"])
+def test_losses_that_are_whole_numbers_are_weighted_by_fractions(source, dtype):
+    loss, ids = torch.tensor([1, 0, 1, 1]).to(dtype), torch.arange(4)
+    given = torch.tensor([0.1, 0.7, 0.4, 0.3])
+    parameters = {"superloss": {"tau": 0.7}, "ohem": {"k": 2}}.get(source, {})
+    for reduction in ("mean", "weighted mean", "sum", "none"):
+        weighting = hs.Weighting(given if source == "fixed" else source, reduction=reduction, **parameters)
+        torch.testing.assert_close(weighting(loss, ids), weighting(loss.float(), ids))
+        torch.testing.assert_close(weighting(loss.tolist(), ids), weighting(loss.float(), ids))
+
+
+def test_numbers_of_another_shape_or_kind_are_refused_by_name():
+    loss, ids = torch.ones(12), torch.arange(12)
+    with pytest.raises(InputError, match=r"p must have one row per sample. Got the shape \(12, 4\): pass one number per"):
+        hs.Weighting("focal")(loss, p=LOGITS.softmax(1))
+    torch.testing.assert_close(hs.Weighting("focal")(loss, p=P[:, None]), hs.Weighting("focal")(loss, p=P))
+    with pytest.raises(InputError, match=r"loss must be numbers: .* Got torch.complex64"):
+        hs.Weighting(torch.ones(12))(loss + 0j, ids)

@@ -5,6 +5,7 @@ from collections import UserDict, namedtuple
 
 import datasets
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset, random_split
@@ -114,6 +115,9 @@ def test_collators_of_tuples(make):
     assert (only.tolist(), ids.tolist()) == ([4], [4])
 
 
+FRAME = pd.DataFrame({"x": [1, 2]}, index=[1, 0])
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         yield 1
@@ -124,6 +128,11 @@ class Stream(IterableDataset):
     [
         (lambda: hs.indexed(Stream()), "Stream has no positions to number: let it yield the id of each sample"),
         (lambda: hs.indexed(iter([1])), "has no positions to number"),
+        (lambda: hs.indexed(FRAME), r"a DataFrame, whose items are found by its index .* pass dataset.to_dict\('records'\)"),
+        (lambda: hs.indexed(FRAME["x"]), r"a Series, whose items are found by its index .* pass dataset.tolist\(\)"),
+        (lambda: hs.indexed([1, 2])[:1], "one by one, by an integer. Got slice: give DataLoader the sampler of batches"),
+        (lambda: hs.indexed([1, 2])[[0, 1]], "Got list: .* as batch_sampler=, or select a Subset"),
+        (lambda: hs.indexed([1, 2])[torch.tensor([True, False])], "Got Tensor: .* select a Subset"),
         (lambda: hs.indexed([1, 2], ids=[1]), "1 ids and 2 samples"),
         (lambda: hs.indexed([1, 2], ids=[1, 1]), "two samples have the id 1"),
         (lambda: hs.indexed([1, 2], ids=["a", "b"]), "ids must be integers"),
