@@ -141,6 +141,8 @@ def _recognise(held_out: _HeldOutPredictions, notices: list[str]) -> str:
         return "log-probabilities"
     if held_out.all(lambda part: are_probabilities(part / 100)):
         raise InputError(f"predictions sum to 100 in every row: divide percentages by 100; {_NAME_THEM}")
+    if held_out.all(lambda part: are_log_probabilities(-part)):
+        raise InputError(f"predictions are negative logarithms of probabilities: pass -predictions; {_NAME_THEM}")
     if held_out.mostly(are_probabilities):
         raise InputError(
             "most rows of predictions look like probabilities, but not all. Got "

@@ -184,10 +184,16 @@ def wrap_errors(work: Callable[[], T], name: str, where: str) -> T:
     except InputError:
         raise
     except Exception as error:  # LightGBM, for example, raises a bare subclass of Exception
-        raise LearnerError(
-            f"{name} failed on {where}: {first_line(error)}. Put the preprocessing that it needs before it in a "
-            "Pipeline, or use another learner"
-        ) from error
+        raise LearnerError(f"{name} failed on {where}: {first_line(error).rstrip('.')}. {_advise(str(error))}") from error
+
+
+def _advise(problem: str) -> str:
+    """Return what to do about an error of an estimator."""
+    if "early stopping" in problem.lower():
+        return "Switch early stopping off: nothing is passed to fit that it could stop by"
+    if "feature name" in problem.lower().replace("_", " "):
+        return "Rename the columns"
+    return "Put the preprocessing that it needs before it in a Pipeline, or use another learner"
 
 
 def predict(

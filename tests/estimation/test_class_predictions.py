@@ -86,6 +86,7 @@ HALF = np.where(np.arange(40)[:, None] % 3 == 0, LOGITS, SHARES)
     ("predictions", "message"),
     [
         (SCORES, r"within 0 and 1, but do not sum to one. Got \[.*\] in view 0, sample 0: divide .*by their sum"),
+        (-np.log(SHARES), "are negative logarithms of probabilities: pass -predictions; if they are logits, pass outputs="),
         (100 * SHARES, "sum to 100 in every row: divide percentages by 100"),
         (HALF, r"look like probabilities, but not all. Got .* in view 0, sample 0: give probabilities in every row"),
         (np.stack([LOGITS[0], SHARES[0]]), r"look like probabilities, but not all. Got \[.*in view 0, sample 0"),

@@ -343,6 +343,15 @@ def test_any_fault_of_an_estimator_becomes_one_line():
     measuring_raises(LearnerError, "Odd failed on member 0 of round 0: ", X, Y, Odd("lose a row"))
 
 
+def test_faults_that_no_preprocessing_mends_have_advice_of_their_own():
+    lightgbm, xgboost = pytest.importorskip("lightgbm"), pytest.importorskip("xgboost")
+    stopping = xgboost.XGBClassifier(n_estimators=2, early_stopping_rounds=1, n_jobs=1)
+    measuring_raises(LearnerError, "XGBClassifier failed .*[^.]\\. Switch early stopping off", X, Y, stopping)
+    named = pd.DataFrame(X).set_axis([f"a[{at}]" for at in range(X.shape[1])], axis=1)
+    trees = lightgbm.LGBMClassifier(n_estimators=2, verbose=-1, n_jobs=1)
+    measuring_raises(LearnerError, "LGBMClassifier failed .*[^.]\\. Rename the columns", named, Y, trees)
+
+
 class Plain:
     """Only what the contract asks for: ``fit`` and ``predict``, no scikit-learn base class."""
 
