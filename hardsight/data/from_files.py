@@ -18,6 +18,8 @@ from hardsight.data.samples import Samples
 from hardsight.data.tokens.conll import is_conll, read_conll
 from hardsight.errors import Faults, InputError, first_line
 from hardsight.io import limits
+from hardsight.io.atomic import as_path
+from hardsight.io.content_types import check_content
 
 # Files that would run code when they are read.
 _PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".rds", ".rda", ".rdata"}
@@ -88,7 +90,7 @@ def read(
         InputError: no such path, a file that cannot be read, a name that is not in it, or data that cannot be used.
     """
     return read_file(
-        Path(path),
+        as_path(path),
         ReadOptions(
             label=label,
             id=id,
@@ -224,6 +226,7 @@ def check_place(place: Path, options: ReadOptions) -> None:
         raise InputError(f"{place} is a file: split and skip_broken are for folders, leave them out")
     if limits.check_regular_file(place) == 0:
         raise InputError(f"{place} is empty: pass a file with data")
+    check_content(place, registry.TEXT_SUFFIXES)
 
 
 def _unknown_type(place: Path) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from hardsight.data.columns import Arguments, RawSamples, check_column_name
 from hardsight.data.feature_columns.vectors import is_nested
-from hardsight.data.frames import unique_names
+from hardsight.data.frames import columns_from_index, unique_names
 from hardsight.data.from_arrays import check_numbers
 from hardsight.data.from_datasets import stack_elements
 from hardsight.errors import InputError
@@ -75,7 +75,10 @@ def convert_frame(args: Arguments, *, image_column: str | None = None, single_te
     Raises:
         InputError: columns that are not there or cannot be used.
     """
-    roles = ColumnRoles.resolve(unique_names(args.X), args)
+    if isinstance(args.y, tuple) and isinstance(args.X.columns, pd.MultiIndex) and args.y in args.X.columns.tolist():
+        args = args._replace(y=str(args.y))
+    frame = columns_from_index(args.X, (args.y, args.label, args.ids, args.groups, args.weights, args.text))
+    roles = ColumnRoles.resolve(unique_names(frame), args)
     values = roles.values
     raw = RawSamples(
         roles.features,

@@ -48,7 +48,11 @@ class ReadOptions:
     def __post_init__(self) -> None:
         for name in ("drop", "split", "labels"):
             value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value or ()))
+            object.__setattr__(
+                self, name, (value,) if isinstance(value, str) else tuple(_as_name(name, each) for each in value or ())
+            )
+        for role in ROLES:
+            object.__setattr__(self, role, _as_name(role, getattr(self, role)))
         if self.label_separator is not None and self.task == "auto":
             # Labels such as 1,2 are no numbers.
             object.__setattr__(self, "task", "classification")
@@ -70,6 +74,11 @@ class ReadOptions:
             InputError: a column with a role that is also dropped, or a word that is not among those of its option.
         """
         faults = Faults()
+        for switch in ("header", "skip_broken", "merge_spellings"):
+            with faults.collect():
+                # The header of pandas is the number of a line, 0 for the first.
+                if not isinstance(value := getattr(self, switch), bool):
+                    raise InputError(f"{switch} must be True or False. Got {value!r}")
         for role, name in self.columns.items():
             with faults.collect():
                 if name in self.drop:
@@ -89,6 +98,13 @@ class ReadOptions:
             with faults.collect():
                 check_encoding(self.encoding)
         faults.raise_all()
+
+
+def _as_name(option: str, value: Any) -> Any:
+    """Return a name as text; the columns of frames may be called by integers."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+        raise InputError(f"{option} must be a name, as text. Got {value!r}")
+    return str(value) if isinstance(value, int) else value
 
 
 def _check_embedding_name(name: str) -> None:

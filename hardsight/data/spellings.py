@@ -27,7 +27,7 @@ def normalize_spelling(text: str, *, ignore_case: bool = True) -> str:
     >>> normalize_spelling(" Ｃafe\u0301\u00a0 au\u200b  lait") == "caf\u00e9 au lait"
     True
     """
-    if not text.isascii():
+    if not (text.isascii() and text.isprintable()):
         plain = "".join(map(_plain_form, text))
         text = unicodedata.normalize("NFC", plain)
     text = " ".join(text.split())
@@ -35,7 +35,9 @@ def normalize_spelling(text: str, *, ignore_case: bool = True) -> str:
 
 
 def _plain_form(character: str) -> str:
-    if unicodedata.category(character) == "Cf":  # invisible, such as a zero-width space or a soft hyphen
+    category = unicodedata.category(character)
+    # Invisible, such as a zero-width space or a soft hyphen; or a control character that is no blank.
+    if category == "Cf" or (category == "Cc" and not character.isspace()):
         return ""
     if unicodedata.decomposition(character).split(" ", 1)[0] in _PLAIN_FORMS:
         return unicodedata.normalize("NFKC", character)

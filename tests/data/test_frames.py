@@ -260,3 +260,9 @@ def test_the_mend_can_be_pasted_into_a_shell():
         with pytest.raises(InputError, match=option) as caught:
             clean_columns(pd.DataFrame({name: [np.inf] * 3}))
         assert "\n" not in str(caught.value)
+
+
+def test_a_column_under_two_headings_can_be_the_label():
+    frame = pd.DataFrame({("x", "p"): NUMBERS, ("x", "q"): NUMBERS**2, ("kind", ""): LABELS})
+    samples = Samples.of(frame, ("kind", ""))
+    assert (samples.classes, list(samples.features)) == (("a", "b"), ["('x', 'p')", "('x', 'q')"])

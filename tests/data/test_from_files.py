@@ -161,7 +161,12 @@ def test_archives_that_are_broken(tmp_path):
         written(tmp_path / "a.csv.gz", whole[: len(whole) // 2]),
         label="art",
     )
-    rejects("cannot be read .Not a gzipped file", read, written(tmp_path / "b.csv.gz", CSV), label="art")
+    rejects(
+        "b.csv.gz holds text, though its name ends in .gz: rename it to b.csv",
+        read,
+        written(tmp_path / "b.csv.gz", CSV),
+        label="art",
+    )
     rejects("is not a readable parquet file", read, written(tmp_path / "a.parquet", "PAR1 no PAR1"), label="y")
     FRAME.to_parquet(tmp_path / "b.parquet")
     part = (tmp_path / "b.parquet").read_bytes()[:-300]
@@ -459,3 +464,58 @@ def test_any_text_is_a_table_or_refused_in_one_line(tmp_path, body):
     except InputError as caught:
         refusal = str(caught)
     assert is_one_line_per_fault(refusal)
+
+
+# Files that are something else than their names say
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.xls", CSV, "holds text, though its name ends in .xls: rename it to .csv"),
+        ("a.xlsx", CSV.replace(",", "\t"), "holds text, though its name ends in .xlsx: rename it to .tsv"),
+        ("a.xls", '<?xml version="1.0"?>\n<Workbook/>', "holds text, .*: save it as .xlsx or .csv"),
+        ("a.parquet", CSV.encode("utf-8-sig"), "holds text, though its name ends in .parquet"),
+        ("a.npz", "ä" * 4095 + "\n" + CSV, "a.npz is not a readable .npz archive"),
+        ("a.npz", CSV + "ä" * 5000, "holds text, though its name ends in .npz"),
+        ("a.csv.xz", CSV, "holds text, though its name ends in .xz: rename it to a.csv"),
+        (
+            "a.csv",
+            gzip.compress(CSV.encode()),
+            "holds data compressed by gzip, though its name ends in .csv: add .gz to its name",
+        ),
+        (
+            "a.tsv",
+            b"PAR1\x15\x04\x15\xff",
+            "holds a parquet file, though its name ends in .tsv: rename it, such as to .parquet",
+        ),
+        ("a.csv", b"PK\x03\x04\xff\0\0", "holds a zip archive, as workbooks are, .*: rename it, such as to .xlsx"),
+        ("a.csv", "<!DOCTYPE html>\n<html>404</html>\n", "a.csv is a web page: download the file itself"),
+        ("a.xls", "<table>\n<tr><td>1</td></tr></table>", "a.xls is a web page: .* pandas.read_html"),
+        ("a.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "git lfs pull"),
+        ("a.npy", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "is a pointer of Git LFS"),
+    ],
+)
+def test_a_name_that_belies_the_content_is_said(tmp_path, name, content, message):
+    rejects(message, read, written(tmp_path / name, content), label="art")
+
+
+def test_text_that_begins_like_another_format_is_text(tmp_path):
+    for start in ("PAR1", "BZh", "ARROW1"):
+        samples = read(written(tmp_path / f"{start}.csv", CSV.replace("größe", start)), label="art")
+        assert list(samples.features)[:1] == [start]
+
+
+@pytest.mark.parametrize("path", [None, 5, b"a.csv", FRAME, ["a.csv"]])
+def test_what_is_no_path_is_refused(path):
+    rejects("path must be a str or a path. Got .*: name a file", read, path, label="art")
+
+
+def test_names_and_switches_of_other_types(tmp_path):
+    place = written(tmp_path / "a.csv", "0,1,10\n" + "".join(f"{at}.5,{'xy'[at % 2]},{at % 3}\n" for at in range(9)))
+    assert list(read(place, label=1, drop=[10]).features) == ["0"]
+    rejects(r"label must be a name, as text. Got \['1'\]", read, place, label=["1"])
+    rejects("group must be a name, as text. Got True", read, place, label=1, group=True)
+    # The header of pandas is the number of a line.
+    rejects("header must be True or False. Got 0", read, place, label=1, header=0)
+    rejects("merge_spellings must be True or False. Got 'no'", read, place, label=1, merge_spellings="no")

@@ -16,6 +16,7 @@ from hardsight.cli import main
 from hardsight.data.spellings import normalize_spelling
 
 SPELLINGS = [
+    "ca\0t", "cat\x07",
     "Cat", "CAT", " cat", "cat ", "\tcat", "cat\u00a0", "cat\u200b", "\ufeffcat", "c\u00adat", "ｃａｔ", "cat\u3000",
 ]  # fmt: skip
 ACCENTED = ["caf\u00e9", "cafe\u0301", "CAF\u00c9", "CAFE\u0301"]

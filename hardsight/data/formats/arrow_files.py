@@ -36,7 +36,7 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
         raise InputError(f"{place} is not a readable Arrow file ({first_line(error)}): write it again") from None
-    return from_arrow(place, table, check_names, "Arrow file")
+    return from_arrow(place, table, options, check_names, "Arrow file")
 
 
 def _read_batches(file: pa.NativeFile, place: Path, size: int, is_stream: bool) -> pa.Table:

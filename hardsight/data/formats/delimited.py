@@ -1,6 +1,5 @@
 """Text files whose lines are rows of cells: csv, tsv and their relatives. Every cell is read as text."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,7 +23,7 @@ from hardsight.data.formats.dialect import (
     split_rows,
     stated_separator,
 )
-from hardsight.data.formats.header import find_header_line
+from hardsight.data.formats.header import UNNAMED, find_header_line, unique_header_names
 from hardsight.data.formats.table import CheckNames, Table, accept_names
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError
@@ -36,8 +35,6 @@ from hardsight.validation import describe_rows, join_examples
 SEPARATORS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": None, ".data": None, ".dat": None}
 # The column of row names that R writes without a name.
 ROW_NAMES = "row names"
-# A column without a name has its number.
-_UNNAMED = "Unnamed: "
 _CELL_BYTES = 8
 # Arrow reads no row that is longer than a block.
 _BLOCK = 16 << 20
@@ -63,7 +60,7 @@ def _unused_columns(cells: "Cells", options: ReadOptions) -> list[str]:
     """Return the row names without a role, and an empty last column that is there because lines end in a separator."""
     unused = [ROW_NAMES] if ROW_NAMES in cells.names and ROW_NAMES not in cells.header else []
     last = cells.names[-1]
-    if len(cells.names) > 1 and last.startswith(_UNNAMED) and last not in cells.header:
+    if len(cells.names) > 1 and last.startswith(UNNAMED) and last not in cells.header:
         has_values = pc.any(pc.not_equal(cells.columns[-1], "")).as_py()
         unused += [] if has_values else [last]
     return [name for name in unused if name not in options.columns.values()]
@@ -192,43 +189,18 @@ class _Layout:
         if not has_header:
             return cls([str(number + 1) for number in range(max(map(len, rows)))], [])
         header, *others = rows
-        names = _unique_names(header, notices)
+        names = unique_header_names(header, notices)
         widths = {len(row) for row in others}
         # Row names are all different. Otherwise a cell may hold the separator, such as a decimal comma.
         if widths == {len(header) + 1} and len({row[0] for row in others}) == len(others):
             if not any(row[-1].strip() for row in others):
-                return cls([*names, f"{_UNNAMED}{len(names)}"], header)
+                return cls([*names, f"{UNNAMED}{len(names)}"], header)
             notices.append(
                 f"The header has one name less than the rows have cells: the first cell of every row is its name, "
                 f"{ROW_NAMES!r}, and no feature."
             )
             return cls([ROW_NAMES, *names], header)
         return cls(names, header)
-
-
-def _unique_names(header: Sequence[str], notices: list[str]) -> list[str]:
-    """Return names as pandas gives them: "Unnamed: 3" for an empty cell, and a number after a name that was there before."""
-    names: list[str] = []
-    seen: set[str] = set()
-    counts: dict[str, int] = {}
-    renamed = []
-    taken = {cell.strip() for cell in header}
-    for index, cell in enumerate(header):
-        name = cell.strip() or f"{_UNNAMED}{index}"
-        if name in seen:
-            number = counts.get(name, 1)
-            while f"{name}.{number}" in taken:
-                number += 1
-            counts[name] = number
-            renamed.append(f"{name!r} → '{name}.{number}'")
-            name = f"{name}.{number}"
-            taken.add(name)
-        names.append(name)
-        seen.add(name)
-    if renamed:
-        more = ", …" if len(renamed) > _MAX_SHOWN else ""
-        notices.append(f"Columns of the same name were renamed: {', '.join(renamed[:_MAX_SHOWN])}{more}.")
-    return names
 
 
 def _header_hint(rows: list[list[str]], has_header: bool) -> str:

@@ -4,6 +4,9 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 
+# A column without a name has its number.
+UNNAMED = "Unnamed: "
+_MAX_SHOWN = 5
 _MARKS = (";", "\t", ",", "|")
 
 
@@ -41,6 +44,31 @@ def find_header_line(lines: Sequence[str], separator: str | None, names: Sequenc
         if number is not None:
             return number
     return None
+
+
+def unique_header_names(header: Sequence[str], notices: list[str]) -> list[str]:
+    """Return names as pandas gives them: "Unnamed: 3" for an empty cell, and a number after a name that was there before."""
+    names: list[str] = []
+    seen: set[str] = set()
+    counts: dict[str, int] = {}
+    renamed = []
+    taken = {cell.strip() for cell in header}
+    for index, cell in enumerate(header):
+        name = cell.strip() or f"{UNNAMED}{index}"
+        if name in seen:
+            number = counts.get(name, 1)
+            while f"{name}.{number}" in taken:
+                number += 1
+            counts[name] = number
+            renamed.append(f"{name!r} → '{name}.{number}'")
+            name = f"{name}.{number}"
+            taken.add(name)
+        names.append(name)
+        seen.add(name)
+    if renamed:
+        more = ", …" if len(renamed) > _MAX_SHOWN else ""
+        notices.append(f"Columns of the same name were renamed: {', '.join(renamed[:_MAX_SHOWN])}{more}.")
+    return names
 
 
 def _split(line: str, mark: str) -> list[str]:

@@ -68,7 +68,11 @@ def read_document(place: Path, encoding: str | None = None) -> Document:
     document = None
     if PurePosixPath(decompressed_name(place)).suffix.lower() == ".json":
         document = _parse_document(file)
-    return Document(file, _parse_lines(file), True) if document is None else Document(file, document, False)
+    records = _parse_lines(file) if document is None else []
+    if len(records) == 1 and isinstance(records[0], list) and any(isinstance(part, dict) for part in records[0]):
+        # A document in a file that is named as one of lines.
+        document = records[0]
+    return Document(file, records, True) if document is None else Document(file, document, False)
 
 
 def _make_table(file: TextFile, project: LabellingProject, check_names: CheckNames) -> Table:

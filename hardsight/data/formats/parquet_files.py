@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hardsight.data.formats.table import CheckNames, Table
+from hardsight.data.frames import columns_from_index
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError, first_line
 from hardsight.io import parquet
@@ -20,10 +21,10 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     Raises:
         InputError: the file cannot be read, or two columns have one name.
     """
-    return from_arrow(place, parquet.read(place), check_names, "parquet file")
+    return from_arrow(place, parquet.read(place), options, check_names, "parquet file")
 
 
-def from_arrow(place: Path, table: pa.Table, check_names: CheckNames, kind: str) -> Table:
+def from_arrow(place: Path, table: pa.Table, options: ReadOptions, check_names: CheckNames, kind: str) -> Table:
     """Convert a table of arrow's, with the index that pandas stored, if any.
 
     Raises:
@@ -37,5 +38,6 @@ def from_arrow(place: Path, table: pa.Table, check_names: CheckNames, kind: str)
         frame = table.to_pandas()
     except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
         raise InputError(f"{place} is not a readable {kind} ({first_line(error)}): write it again") from None
+    frame = columns_from_index(frame, (*options.columns.values(), *options.labels))
     check_names([str(name) for name in frame.columns], "")
     return Table(frame, [])

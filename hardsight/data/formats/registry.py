@@ -19,6 +19,7 @@ _BINARY: dict[str, Reader] = {
 }
 
 SUPPORTED = (*_TEXT, *_BINARY)
+TEXT_SUFFIXES = tuple(_TEXT)
 COMPRESSED_HINT = f"text also compressed ({', '.join(COMPRESSED)})"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hardsight.data.formats.header import find_header
+from hardsight.data.formats.header import find_header, unique_header_names
 from hardsight.data.formats.table import CheckNames, Table
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError, first_line
@@ -30,24 +30,21 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     _check_size(place)
     try:
         with pd.ExcelFile(place, engine="calamine") as book:
-            names = [str(name) for name in book.sheet_names]
-            sheet, notices = _choose_sheet(place, names, options.sheet)
+            sheets = [str(name) for name in book.sheet_names]
+            sheet, notices = _choose_sheet(place, sheets, options.sheet)
             top = _find_header(book, sheet, options)
-            frame = pd.read_excel(
-                book,
-                sheet_name=sheet,
-                header=top if options.header else None,
-                dtype=object,
-                keep_default_na=False,
-                na_values=[""],
-            )
+            frame = pd.read_excel(book, sheet_name=sheet, header=None, dtype=object, keep_default_na=False, na_values=[""])
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
         raise InputError(f"{place} is not a readable workbook ({first_line(error)}): save it again, or as csv") from None
     limits.check_column_count(place, len(frame.columns))
-    if not options.header:
-        frame = frame.set_axis([str(number + 1) for number in range(len(frame.columns))], axis=1)
+    names = [str(number + 1) for number in range(len(frame.columns))]
+    if options.header:
+        cells = frame.iloc[top].to_list() if len(frame) else []
+        names = unique_header_names(["" if pd.isna(cell) else str(cell) for cell in cells], notices)
+        frame = frame.iloc[top + 1 :]
+    frame = frame.set_axis(names, axis=1)
     if top:
         notices.append(f"The header is in row {top + 1} of the sheet; everything above it was skipped.")
     frame = frame.dropna(how="all").reset_index(drop=True).infer_objects()

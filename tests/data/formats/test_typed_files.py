@@ -207,3 +207,35 @@ def test_text_parts_may_order_their_columns_differently(tmp_path):
     samples = read(tmp_path, label="kind")
     assert samples.features[["a", "b"]].to_numpy().tolist() == [[1, 5], [2, 6], [3, 7], [4, 8]]
     assert samples.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_columns_of_a_workbook_with_the_same_name_are_renamed_with_a_notice(tmp_path):
+    rows = [["size", "kind", "size", ""], *([at, "pq"[at % 2], at % 3, at % 4] for at in range(12))]
+    write_workbook(tmp_path / "a.xlsx", {"first": rows})
+    samples = read(tmp_path / "a.xlsx", label="kind")
+    pd.DataFrame(rows[1:], columns=rows[0]).to_csv(tmp_path / "a.csv", index=False)
+    same = read(tmp_path / "a.csv", label="kind")
+    assert list(samples.features) == list(same.features) == ["size", "size.1", "Unnamed: 3"]
+    notice = "Columns of the same name were renamed: 'size' → 'size.1'."
+    assert notice in samples.notices
+    assert notice in same.notices
+
+
+def test_a_document_named_as_lines_is_read(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps(FRAME.astype(object).where(FRAME.notna(), None).to_dict("records")))
+    check_equal(read(tmp_path / "a.jsonl", label="kind"))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "feather"])
+@pytest.mark.parametrize("levels", [["code"], ["kind"], ["kind", "code"], ["size", "kind"]])
+def test_levels_of_a_stored_index_can_be_named(tmp_path, suffix, levels):
+    place = tmp_path / f"a.{suffix}"
+    frame = FRAME.assign(code=[f"c{at}" for at in range(12)])
+    if suffix == "parquet":
+        frame.set_index(levels).to_parquet(place)
+    else:
+        feather.write_feather(pa.Table.from_pandas(frame.set_index(levels)), str(place))
+    for samples in (read(place, label="kind", id="code"), Samples.of(frame.set_index(levels), "kind", ids="code")):
+        assert (samples.classes, samples.ids.tolist()) == (("p", "q"), frame["code"].tolist())
+        assert {"count", "gap"} <= set(samples.features)
+        assert not {"kind", "code"} & set(samples.features)
