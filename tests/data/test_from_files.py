@@ -481,7 +481,7 @@ def test_any_text_is_a_table_or_refused_in_one_line(tmp_path, body):
         ("a.csv.xz", CSV, "holds text, though its name ends in .xz: rename it to a.csv"),
         (
             "a.csv",
-            gzip.compress(CSV.encode()),
+            gzip.compress(CSV.encode(), mtime=0),
             "holds data compressed by gzip, though its name ends in .csv: add .gz to its name",
         ),
         (
