@@ -70,7 +70,7 @@ INPUTS: dict[str, Input] = {
 SAMPLE_INPUTS = frozenset(name for name, row in INPUTS.items() if (row.shape or " ")[0] == "sample") - {"rows"}
 """Inputs with one row per sample."""
 _ARRAYS = frozenset(name for name, row in INPUTS.items() if row.shape)
-# Inputs whose numbers are never codes or counts: whole numbers would give weights that are rounded to whole numbers.
+# Inputs whose numbers are never codes or counts: integers would give weights that are cut down to integers.
 _FLOATS = frozenset({"loss", "p", "logits", "held_out", "p_wrong", "peer", "peer_logits", "history"})
 _HALF_TYPES = (torch.float16, torch.bfloat16)
 # Up to this size a Python loop is faster than a torch kernel launch.

@@ -295,7 +295,7 @@ def test_arrays_of_any_layout_give_what_tensors_give(form):
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
 @pytest.mark.parametrize("source", ["fixed", "uniform", "focal", "superloss", "ohem", "mae"])
-def test_losses_that_are_whole_numbers_are_weighted_by_fractions(source, dtype):
+def test_losses_that_are_integers_are_weighted_by_fractions(source, dtype):
     loss, ids = torch.tensor([1, 0, 1, 1]).to(dtype), torch.arange(4)
     given = torch.tensor([0.1, 0.7, 0.4, 0.3])
     parameters = {"superloss": {"tau": 0.7}, "ohem": {"k": 2}}.get(source, {})
