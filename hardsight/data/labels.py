@@ -170,6 +170,12 @@ def _to_targets(array: np.ndarray, name: str, ids: np.ndarray, notices: list[str
     if array.dtype.kind not in "biuf":
         array = parse_targets(array, name, ids, notices)
     targets = array.astype(np.float64)
+    too_large = np.abs(targets) > np.finfo(np.float32).max
+    if too_large.any():
+        raise InputError(
+            f"label {name!r} must be finite in float32, because its square is an error. Got {targets[too_large][0]:g} "
+            f"({describe_rows(too_large, ids)}): fix it, or pass all of them in a larger unit"
+        )
     if (targets == targets[0]).all():
         raise InputError(f"all {len(targets)} labels {name!r} are {targets[0]:g}: there is nothing to predict")
     return targets

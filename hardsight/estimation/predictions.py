@@ -249,15 +249,18 @@ def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tens
     """
     mask = read_mask(held_out, (len(views), views.shape[1]), names)
     rows = [torch.from_numpy(np.flatnonzero(view)) for view in mask]
+    limit = " in float32" if views.ndim == 2 else ""
     for index, each in enumerate(rows):
         part = views[index, each]
         # The logarithm of a probability of zero is read later.
-        invalid = part.isnan() | part.isposinf() | (part.isneginf() if views.ndim == 2 else False)
+        invalid = part.isnan() | part.isposinf()
+        if views.ndim == 2:
+            invalid |= part.abs() > torch.finfo(torch.float32).max
         if invalid.any():
             first = int(each[invalid.nonzero()[0, 0]])
             raise InputError(
-                f"predictions must be finite. Got another number in view {index}, sample {names[first].item()!r}: leave it "
-                "out with held_out=…, or predict it again"
+                f"predictions must be finite{limit}. Got another number in view {index}, sample {names[first].item()!r}: "
+                "leave it out with held_out=…, or predict it again"
             )
     return rows
 

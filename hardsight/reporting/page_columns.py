@@ -9,7 +9,7 @@ from hardsight.attribution.names import causes_in
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import format_line, replace_surrogates
 from hardsight.reporting.nouns import nouns_of
-from hardsight.reporting.packing import PackedArrays, compact_codes
+from hardsight.reporting.packing import PackedArrays, compact_codes, compact_numbers
 
 
 def describe_columns(d: Difficulty) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def pack_columns(d: Difficulty, scores: Iterable[str], packed: PackedArrays, row
     for name in scores:
         values = getattr(d, name)
         if values is not None and np.isfinite(values).any():
-            packed.add(name, values[rows].astype(np.float32))
+            packed.add(name, compact_numbers(values[rows]))
     if d.copy_set is not None:
         packed.add("copy_set", d.copy_set[rows].astype(np.int32))
     if not d.loss_only:

@@ -72,6 +72,8 @@ def test_whole_numbers_are_classes_unless_there_are_too_many():
         (["a"] * 6, "auto", "all 6 labels 'label' are 'a': at least two classes"),
         ([1.5] * 6, "regression", "all 6 labels 'label' are 1.5: there is nothing to predict"),
         ([1, 2, np.inf, 1, 2, 2], "auto", r"infinite in 1 of 6 samples \(row 2\)"),
+        ([1.5, 2, 1e155, 4, 5, -1e39], "auto", r"finite in float32, .* Got 1e\+155 \(rows 2, 5\): fix it, or pass all"),
+        (["1", "2", "1e155", "4", "5", "6"], "regression", r"finite in float32, .* Got 1e\+155 \(row 2\): fix it"),
         (["a", "b"], "auto", "6 samples, 2 labels"),
         (np.arange(12).reshape(6, 2), "auto", r"one value per sample, shape \(sample,\). Got shape \(6, 2\)"),
         (np.eye(6), "auto", r"Got one-hot rows of 6: pass y.argmax\(1\)"),

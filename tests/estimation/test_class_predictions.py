@@ -99,6 +99,13 @@ def test_doubtful_predictions_are_refused_with_the_way_out(predictions, message)
     rejects(message, hs.measure_predictions, predictions, Y)
 
 
+def test_a_predicted_target_beyond_float32_is_refused():
+    predictions = np.where(np.arange(40) == 5, 1e155, np.linspace(1, 2, 40)) * np.ones((3, 1))
+    rejects(
+        "finite in float32. Got another number in view 0, sample 5", hs.measure_predictions, predictions, np.arange(40) / 7
+    )
+
+
 def test_the_advice_on_doubtful_predictions_works():
     assert hs.measure_predictions(SCORES / SCORES.sum(-1, keepdims=True), Y)
     assert hs.measure_predictions(SCORES, Y, outputs="logits")

@@ -18,6 +18,7 @@ from hardsight.difficulty.actions import is_relabelling_advised
 from hardsight.difficulty.decisions import result_digest
 from hardsight.errors import InputError
 from hardsight.reporting.packing import PackedArrays, compact_numbers
+from hardsight.reporting.page_columns import pack_columns
 from hardsight.reporting.review import write
 from hardsight.reporting.review.nearest import NEAREST, NearestSearch
 from hardsight.reporting.review.page import render
@@ -846,6 +847,14 @@ def test_numbers_lose_no_digit():
 def test_what_is_no_known_array_is_refused():
     with pytest.raises(ValueError, match="i8"):
         PackedArrays().add("x", np.arange(3))
+
+
+@pytest.mark.parametrize(("unit", "kind"), [(1.0, "f4"), (1e50, "f8")])
+def test_errors_of_large_targets_are_packed_as_they_are(unit, kind, recwarn):
+    d, packed = named_result(), PackedArrays()
+    pack_columns(replace(d, error=unit * d.error), ["error"], packed)
+    assert packed.directory["error"][0] == kind
+    assert not recwarn.list
 
 
 def test_as_many_samples_as_fit_are_held_hardest_first():
