@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from hardsight.data import Samples
+from hardsight.data.conversion import to_pandas
 from hardsight.data.feature_columns.clean import clean_columns
 from hardsight.errors import InputError
 from hardsight.resampling.plan import block_codes
@@ -102,6 +103,7 @@ def _read_samples(X: Any, targets: np.ndarray, rows: np.ndarray, task: str = "cl
     """Read the rows as samples whose features reach an estimator as they came."""
     if sparse.issparse(X):
         return Samples.of(sparse.csr_array(X)[rows], targets[rows], ids=rows, task=task, unlabelled="refuse")
+    X = to_pandas(X)
     if isinstance(X, pd.DataFrame):
         frame = X.iloc[rows]
         samples = _read_frame(frame, targets[rows], rows, task)

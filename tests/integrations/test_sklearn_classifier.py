@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import (
@@ -446,3 +446,16 @@ def test_measuring_that_fails_without_keywords_of_fit_names_the_way_out():
         model.fit(X, y, eval_set=[(X, y)], verbose=False)
     model.set_params(learner=xgboost.XGBClassifier(n_estimators=5, max_depth=2))
     assert model.fit(X, y, eval_set=[(X, y)], verbose=False).predict(X).shape == (150,)
+
+
+def test_frames_of_polars_are_measured_as_those_of_pandas_are():
+    polars = pytest.importorskip("polars")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": rng.normal(size=60), "hue": rng.choice(["red", "blue"], 60)})
+    y = np.where(frame["size"] + rng.normal(size=60) > 0, "big", "small")
+    model = make_pipeline(
+        make_column_transformer((OneHotEncoder(), ["hue"]), ("passthrough", ["size"])), LogisticRegression()
+    )
+    expected = Weighted(model, folds=2, **EASY).fit(frame, y)
+    fitted = Weighted(model, folds=2, **EASY).fit(polars.from_pandas(frame), y)
+    np.testing.assert_allclose(fitted.predict_proba(polars.from_pandas(frame)), expected.predict_proba(frame))
