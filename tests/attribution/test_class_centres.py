@@ -21,20 +21,19 @@ from hardsight.resampling.spacing import evenly_spaced
 
 
 def clusters(seed=0, n=60, d=5, classes=4, *, pairs=False):
-    """Features of clusters, labels, P(right) at random, and blocks: of one sample, or of two."""
+    """Features of clusters in blocks of one sample, or of two; labels."""
     rng = np.random.default_rng(seed)
     label = rng.integers(classes, size=n)
     x = rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + rng.normal(size=(classes, d))[label]
-    return SampleFeatures(x, np.arange(n) // 2 if pairs else np.arange(n)), label, rng.random(n)
+    return SampleFeatures(x, np.arange(n) // 2 if pairs else np.arange(n)), label
 
 
-def by_definition(features, label, p_right, classes=4):
+def by_definition(features, label, classes=4):
     """Compute every centre and covariance anew without the sample, in float64."""
     x = (features.matrix - features.matrix.mean(0)) / features.matrix.std(0)
     n = len(x)
-    total = np.stack([(p_right * (label == c)) @ x for c in range(classes)])
-    size = np.array([p_right[label == c].sum() for c in range(classes)])
-    residual = np.sqrt(p_right / p_right.mean())[:, None] * (x - (total / (size + 1)[:, None])[label])
+    total = np.stack([x[label == c].sum(0) for c in range(classes)])
+    residual = x - (total / (np.bincount(label, minlength=classes) + 1)[:, None])[label]
     shrunk, shrinkage = ledoit_wolf(residual)
     centred = residual - residual.mean(0)
     mean_square = np.trace(np.linalg.inv(shrunk) @ centred.T @ centred) / n
@@ -43,9 +42,9 @@ def by_definition(features, label, p_right, classes=4):
         others = features.blocks != features.blocks[i]
         inverse = np.linalg.inv(shrunk - (1 - shrinkage) / n * np.outer(centred[i], centred[i]))
         for c in range(classes):
-            weight = p_right[others] * (label[others] == c)
-            difference = x[i] - weight @ x[others] / (weight.sum() + 1)
-            error = mean_square * weight.sum() / (weight.sum() + 1) ** 2
+            rows = others & (label == c)
+            difference = x[i] - x[rows].sum(0) / (rows.sum() + 1)
+            error = mean_square * rows.sum() / (rows.sum() + 1) ** 2
             distance[i, c] = np.sqrt(max(difference @ inverse @ difference - error, 1e-6 * mean_square))
     return distance
 
@@ -53,9 +52,8 @@ def by_definition(features, label, p_right, classes=4):
 @pytest.mark.parametrize("pairs", [False, True])
 @pytest.mark.parametrize("d", [3, 12])
 def test_distances_are_those_without_the_sample(d, pairs):
-    features, label, p_right = clusters(d=d, pairs=pairs)
-    expected = by_definition(features, label, p_right)
-    np.testing.assert_allclose(centre_distances(features, label, p_right, 4), expected, rtol=1e-4)
+    features, label = clusters(d=d, pairs=pairs)
+    np.testing.assert_allclose(centre_distances(features, label, 4), by_definition(features, label), rtol=1e-4)
 
 
 def weak_evidence(n=300, classes=4, d=6):
@@ -123,13 +121,11 @@ def test_centres_do_not_serve_two_classes_or_too_many_features():
 
 
 def test_large_data_are_compared_with_a_reference(monkeypatch):
-    features, label, p_right = clusters(n=90, pairs=True)
+    features, label = clusters(n=90, pairs=True)
     monkeypatch.setattr(class_centres, "_MAX_REFERENCE", 30)
-    distance = centre_distances(features, label, p_right, 4)
+    distance = centre_distances(features, label, 4)
     rows = evenly_spaced(90, 30)  # the reference
-    alone = centre_distances(
-        features._replace(matrix=features.matrix[rows], blocks=features.blocks[rows]), label[rows], p_right[rows], 4
-    )
+    alone = centre_distances(features._replace(matrix=features.matrix[rows], blocks=features.blocks[rows]), label[rows], 4)
     np.testing.assert_allclose(distance[rows], alone, rtol=1e-6)
     assert np.isfinite(distance).all()
 
