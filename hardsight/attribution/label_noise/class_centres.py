@@ -16,8 +16,8 @@ residual out of $W$, in closed form (Sherman and Morrison). The evidence is the 
 of the largest likelihood under the posterior so far. Distances without a square are robust against long tails.
 
 The label model and its alternatives are then fitted again from where they were, with the evidence weight of the centres free
-(its prior has the mean zero) and the transition matrix as it was. Wrong labels draw all centres towards each other, but leave
-each the nearest to its own class, so the scores of centres are log-probabilities.
+(its prior has the mean zero) and the transition matrix as it was. Wrong labels draw all centres towards each other, but
+leave each the nearest to its own class, so the scores of centres are log-probabilities.
 
 Centres count all labels alike, even those that are probably wrong. Weighted by P(label right) they would be better centres,
 but would repeat what models learned from the sample's own label, and on texts that did harm (``benchmarks/LOG.md``). Centres
