@@ -174,7 +174,8 @@ class _Centres(NamedTuple):
 
 def _class_means(x: np.ndarray, label: np.ndarray, n_classes: int) -> np.ndarray:
     total = np.stack([x[label == c].sum(0) for c in range(n_classes)])
-    return total / (np.bincount(label, minlength=n_classes) + _PSEUDO_COUNT)[:, None]
+    means: np.ndarray = total / (np.bincount(label, minlength=n_classes) + _PSEUDO_COUNT)[:, None]
+    return means
 
 
 def _evidence_of_distances(
