@@ -460,7 +460,7 @@ GOOD = np.zeros((2, 4, 2))
          {"held_out": [[1, 1, 0, 1], [1, 0, 0, 1]]}),
         (r"finite. Got \[-inf, 0\] in view 1, sample 's2'", np.where(np.arange(16).reshape(2, 4, 2) == 12, -np.inf, 0),
          [0, 1, 0, 1], {"ids": ["s0", "s1", "s2", "s3"]}),
-        ("finite. Got another number in view 0, sample 0", np.full((2, 4), np.nan), [0.5, 1, 2, 3], {}),
+        ("finite in float32. Got another number in view 0, sample 0", np.full((2, 4), np.nan), [0.5, 1, 2, 3], {}),
         ("classes must name every label once.*y holds", GOOD, ["a", "b", "a", "b"], {"classes": ["a", "c"]}),
         ("classes must name every label once", GOOD, ["a", "b", "a", "b"], {"classes": ["a", "b", "b"]}),
         ("loss must be log or brier or zero-one", GOOD, [0, 1, 0, 1], {"loss": "mse"}),

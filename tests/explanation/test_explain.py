@@ -403,7 +403,7 @@ def test_the_command_does_the_same(tmp_path):
     plain = runner.invoke(main, [*call, "--no-effect"])
     assert plain.exit_code == 0
     assert "Forecast before training" in plain.output
-    assert "of the weighted gradient" in plain.output
+    assert "without weights it would be" in plain.output
     bad = runner.invoke(main, [*call, "--scheme", "auto", "--set", "gamma=1"])
     assert bad.exit_code == 2
     assert "--set needs exactly one --scheme" in bad.output
