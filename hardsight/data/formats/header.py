@@ -49,22 +49,22 @@ def find_header_line(lines: Sequence[str], separator: str | None, names: Sequenc
 def unique_header_names(header: Sequence[str], notices: list[str]) -> list[str]:
     """Return names as pandas gives them: "Unnamed: 3" for an empty cell, and a number after a name that was there before."""
     names: list[str] = []
-    seen: set[str] = set()
+    used: set[str] = set()
     counts: dict[str, int] = {}
     renamed = []
-    taken = {cell.strip() for cell in header}
+    reserved = {cell.strip() for cell in header}
     for index, cell in enumerate(header):
         name = cell.strip() or f"{UNNAMED}{index}"
-        if name in seen:
+        if name in used:
             number = counts.get(name, 1)
-            while f"{name}.{number}" in taken:
+            while f"{name}.{number}" in reserved:
                 number += 1
             counts[name] = number
             renamed.append(f"{name!r} → '{name}.{number}'")
             name = f"{name}.{number}"
-            taken.add(name)
+            reserved.add(name)
         names.append(name)
-        seen.add(name)
+        used.add(name)
     if renamed:
         more = ", …" if len(renamed) > _MAX_SHOWN else ""
         notices.append(f"Columns of the same name were renamed: {', '.join(renamed[:_MAX_SHOWN])}{more}.")
