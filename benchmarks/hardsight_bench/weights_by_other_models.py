@@ -7,6 +7,7 @@ other samples, and it knows how often each class was mislabelled as each other.
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ BY_DEFAULT = "auto-default"
 
 def by_default(world: Scenario, seed: int) -> np.ndarray:
     """Return the automatic weights of ``hs.measure`` by default settings, ``(sample,)``."""
-    return np.asarray(weigh(_measure(world.x, world.y, seed)))
+    return np.asarray(weigh(measure_labels(world.x, world.y, seed)))
 
 
 def by_right_labels(world: Scenario, seed: int) -> np.ndarray:
@@ -32,7 +33,7 @@ def by_right_labels(world: Scenario, seed: int) -> np.ndarray:
     The posterior of class c is proportional to p(c|x) T(c → y), with p of models that were trained on right labels and never
     saw the sample, and T the shares of the labels that samples of each class have.
     """
-    difficulty = _measure(world.x, world.true, seed)
+    difficulty = measure_labels(world.x, world.true, seed)
     assert difficulty.consensus is not None
     of_true = np.exp(difficulty.consensus)
     rates = np.zeros((of_true.shape[1], of_true.shape[1]))
@@ -45,14 +46,19 @@ def by_right_labels(world: Scenario, seed: int) -> np.ndarray:
     return auto(torch.from_numpy(1 - right).clamp(0, 1), logits, labels).numpy()
 
 
+def measure_labels(x: np.ndarray, labels: np.ndarray, seed: int, **options: Any) -> Difficulty:
+    """Measure without warnings, in fewer folds where a class has few labels.
+
+    Args:
+        options: of ``hs.measure``.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HardsightWarning)
+        return measure(x, labels, folds=count_folds(labels), seed=seed, **options)
+
+
 OTHER_MODELS: Mapping[str, Callable[[Scenario, int], np.ndarray]] = {
     BY_DEFAULT: by_default,
     "auto-informed": by_right_labels,
 }
 """Rows by name: ``(scenario, seed)`` to weights. They are run if they are named."""
-
-
-def _measure(x: np.ndarray, labels: np.ndarray, seed: int) -> Difficulty:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", HardsightWarning)
-        return measure(x, labels, folds=count_folds(labels), seed=seed)

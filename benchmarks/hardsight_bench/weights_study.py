@@ -22,8 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from hardsight import Samples
 from hardsight.difficulty.result import Difficulty
-from hardsight.errors import HardsightError, HardsightWarning, InputError
-from hardsight.estimation.measure import measure
+from hardsight.errors import HardsightError, InputError
 from hardsight.io.atomic import atomic_write
 from hardsight.learners import LEARNERS
 from hardsight.learners.network.network import Network
@@ -34,9 +33,9 @@ from hardsight_bench.cells import claim_folder, run_cells
 from hardsight_bench.cells import read_rows as left
 from hardsight_bench.heterogeneous_ensemble import EnsembleTask, MemberResult, WeightedMember, count_epochs, train_members
 from hardsight_bench.scores import METRICS, difference_standard_error, effective_share, score_predictions
-from hardsight_bench.weights_by_other_models import BY_DEFAULT
+from hardsight_bench.weights_by_other_models import BY_DEFAULT, measure_labels
 from hardsight_bench.weights_field import Row
-from hardsight_bench.weights_scenarios import MOST, Cell, Scenario, count_folds, make_scenario
+from hardsight_bench.weights_scenarios import MOST, Cell, Scenario, make_scenario
 
 SETS = ("digits", "fashion", "letter", "satellite", "penbased", "texture", "products")
 # Results of different protocol versions cannot share a folder.
@@ -219,11 +218,7 @@ def _score_cell(scenario: Scenario, rows: list[Row], job: Job) -> Iterator[dict[
 def measure_difficulty(scenario: Scenario, learner: str, seed: int) -> Difficulty:
     """Measure the difficulty of the training samples, as used by the rows."""
     kind = KINDS[learner]
-    # Flips can leave a rare class with fewer labels than folds.
-    folds = count_folds(scenario.y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", HardsightWarning)
-        return measure(scenario.x, scenario.y, learner=kind.measure, folds=folds, repeats=kind.repeats, seed=seed)
+    return measure_labels(scenario.x, scenario.y, seed, learner=kind.measure, repeats=kind.repeats)
 
 
 def _weights(row: Row, scenario: Scenario, difficulty: Difficulty, stream: np.random.SeedSequence) -> np.ndarray | str:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from hardsight.errors import InputError
+from hardsight.io.compression import SUFFIXES as COMPRESSED
 
-_ZIPPED = (".zip", ".npz", ".xlsx", ".xlsm", ".xlsb", ".ods", ".xls")
+_ZIPPED = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".npz", ".zip")
 # First bytes, what they are of, and the suffixes of such files; the first one is the usual.
 _SIGNATURES: tuple[tuple[bytes, str, tuple[str, ...]], ...] = (
-    (b"PK\x03\x04", "a zip archive, as workbooks are", (".xlsx", *_ZIPPED)),
+    (b"PK\x03\x04", "a zip archive, as workbooks are", _ZIPPED),
     (b"\xd0\xcf\x11\xe0", "an old workbook", (".xls", ".xlsx", ".xlsm", ".xlsb", ".ods")),
     (b"PAR1", "a parquet file", (".parquet", ".pq")),
     (b"ARROW1", "an Arrow file", (".arrow", ".arrows", ".feather", ".ipc")),
@@ -65,6 +66,6 @@ def _is_text(head: bytes) -> bool:
 def _advise(place: Path, head: bytes) -> str:
     if head.startswith(b"<?xml"):
         return "save it as .xlsx or .csv"
-    if place.suffix.lower() in (".gz", ".bz2", ".xz", ".zst", ".zip") and len(place.suffixes) > 1:
+    if place.suffix.lower() in COMPRESSED and len(place.suffixes) > 1:
         return f"rename it to {place.stem}"
     return "rename it to .tsv" if head.split(b"\n")[0].count(b"\t") else "rename it to .csv"

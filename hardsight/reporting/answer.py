@@ -69,11 +69,12 @@ def _wrong_labels(d: Difficulty, p_wrong: np.ndarray) -> KeyFigure:
     caption = f"of {len(d):,} {what} {verb} probably {wrong}"
     if not expected:
         return KeyFigure(LABELS, 0, caption, "", f"None of {len(d):,} {what} is probably {wrong}.")
-    if not (p_wrong > 0.5).any():
+    unclear = not (p_wrong > 0.5).any()
+    if unclear:
         # Many small probabilities: nobody can say which of the labels are wrong.
         caption = f"of {len(d):,} {what} {verb} expected to be {wrong}"
     caption += _in_samples(d)
-    detail = _describe_fixes(d, p_wrong)
+    detail = _describe_fixes(d, unclear=unclear)
     return KeyFigure(LABELS, expected, caption, detail, f"About {expected:,} {caption} ({detail}).")
 
 
@@ -92,7 +93,7 @@ def _in_samples(d: Difficulty) -> str:
     return f", in {affected:,} of {len(table):,} {nouns.samples}"
 
 
-def _describe_fixes(d: Difficulty, p_wrong: np.ndarray) -> str:
+def _describe_fixes(d: Difficulty, *, unclear: bool) -> str:
     """Say how many wrong labels the advised changes should put right.
 
     Some of the changed labels were right, so the number of changes may exceed that of wrong labels; this number cannot.
@@ -101,8 +102,7 @@ def _describe_fixes(d: Difficulty, p_wrong: np.ndarray) -> str:
     fixed = 0 if forecast is None else round(float(forecast.total["put_right"]))
     if fixed:
         return f"{fixed:,} can be put right with confidence"
-    unclear = "" if (p_wrong > 0.5).any() else "it is not clear which, so "
-    return f"{unclear}no label change is recommended"
+    return f"{'it is not clear which, so ' if unclear else ''}no label change is recommended"
 
 
 def _small_classes(d: Difficulty) -> KeyFigure:

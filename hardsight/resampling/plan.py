@@ -229,14 +229,14 @@ def check_class_sizes(labels: np.ndarray, blocks: np.ndarray, classes: tuple[obj
     divisible = np.flatnonzero(per_class > 1)
     if len(divisible) > 1:
         return
-    unit = "samples" if len(np.unique(blocks)) == len(blocks) else "samples (or groups that must stay together)"
-    note = "" if unit == "samples" else ". Rows with equal features stay together, unless duplicates='apart'"
-    got = f"only {classes[divisible[0]]!r} has" if len(divisible) else f"none of {len(classes)} has"
     if len(classes) == len(labels):
         raise InputError(
             f"all {len(labels):,} samples have different labels, so that no class can be held out: name the column of the "
             "labels, not of ids, or pass task='regression' (--task regression) if they are numbers to predict"
         )
+    unit = "samples" if len(np.unique(blocks)) == len(blocks) else "samples (or groups that must stay together)"
+    note = "" if unit == "samples" else ". Rows with equal features stay together, unless duplicates='apart'"
+    got = f"only {classes[divisible[0]]!r} has" if len(divisible) else f"none of {len(classes)} has"
     raise InputError(
         f"at least two classes must have 2 {unit} or more, so that one can be held out, but {got}: add samples, or merge "
         f"small classes{note}"

@@ -135,12 +135,13 @@ class _Centres(NamedTuple):
     @classmethod
     def fit(cls, x: np.ndarray, label: np.ndarray, blocks: np.ndarray, n_classes: int) -> "_Centres":
         """Compute the covariance of standardised, centred features, ``(reference, feature)``."""
-        residuals = x - _class_means(x, label, n_classes)[label]
+        sizes = np.bincount(label, minlength=n_classes)
+        residuals = x - (_class_sums(x, label, n_classes) / (sizes + _PSEUDO_COUNT)[:, None])[label]
         correlations = Correlations.fit(residuals)
         origin = correlations.decorrelate(np.zeros((1, x.shape[1])))[0].astype(np.float64)
         residuals, coordinates = (correlations.decorrelate(each).astype(np.float64) for each in (residuals, x))
         coordinates -= origin
-        sums = np.stack([coordinates[label == c].sum(0) for c in range(n_classes)])
+        sums = _class_sums(coordinates, label, n_classes)
         mean_square = float(np.square(residuals).sum(1).mean())
         return cls(correlations, origin, residuals, coordinates, label, sums, mean_square, blocks)
 
@@ -172,10 +173,8 @@ class _Centres(NamedTuple):
         return distance
 
 
-def _class_means(x: np.ndarray, label: np.ndarray, n_classes: int) -> np.ndarray:
-    total = np.stack([x[label == c].sum(0) for c in range(n_classes)])
-    means: np.ndarray = total / (np.bincount(label, minlength=n_classes) + _PSEUDO_COUNT)[:, None]
-    return means
+def _class_sums(values: np.ndarray, label: np.ndarray, n_classes: int) -> np.ndarray:
+    return np.stack([values[label == c].sum(0) for c in range(n_classes)])
 
 
 def _evidence_of_distances(

@@ -57,7 +57,13 @@ def beats_chance(logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " 
     probability = logits.softmax(1)
     shares = torch.bincount(labels, minlength=logits.shape[1]).to(probability.dtype) / len(labels)
     gain = probability.gather(1, labels[:, None]).squeeze(1) - probability @ shares
-    return float(gain.mean()) > DEFAULT_CONFIG.chance_deviations * float(gain.std()) / math.sqrt(len(labels))
+    return bool(exceeds_chance(gain, DEFAULT_CONFIG.chance_deviations))
+
+
+def exceeds_chance(gain: Float[Tensor, "*evidence row"], deviations: float) -> Bool[Tensor, "*evidence"]:
+    """Return whether the mean gain in probability over labels drawn by chance is so many standard errors above zero."""
+    exceeds: Tensor = gain.mean(-1) > deviations * gain.std(-1) / gain.shape[-1] ** 0.5
+    return exceeds
 
 
 def unexplained_disagreement(

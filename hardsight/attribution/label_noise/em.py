@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from hardsight.attribution.label_noise.confident import exceeds_chance
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, INF, LabelModelConfig
 from hardsight.attribution.label_noise.model import (
     ONE_MODEL,
@@ -56,7 +57,7 @@ class LabelModelFitter:
         probability = self.evidence.exp()
         of_label = probability.gather(1, self.label.expand(len(probability), 1, -1)).squeeze(1)
         gain = of_label - torch.einsum("c,kcr->kr", self.label_shares(), probability)
-        return bool((gain.mean(1) > self.config.chance_deviations * gain.std(1) / self.n_rows**0.5).any())
+        return bool(exceeds_chance(gain, self.config.chance_deviations).any())
 
     def noise_free_model(self) -> LabelModel:
         """Return the model in which every label is right."""

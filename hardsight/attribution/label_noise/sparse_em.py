@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from hardsight.attribution.label_noise.confident import exceeds_chance
 from hardsight.attribution.label_noise.config import INF, LabelModelConfig
 from hardsight.attribution.label_noise.em import LabelModelFitter, confident_rows, scale_factors
 from hardsight.attribution.label_noise.model import (
@@ -57,7 +58,7 @@ class SparseLabelModelFitter(LabelModelFitter):
         of_label = probability[:, self.kept.label_slot, torch.arange(self.n_rows)]
         shares = self.kept.log_prior(self.label_shares()).exp()
         gain = of_label - (shares * probability).sum(1)
-        return bool((gain.mean(1) > self.config.chance_deviations * gain.std(1) / self.n_rows**0.5).any())
+        return bool(exceeds_chance(gain, self.config.chance_deviations).any())
 
     def even_transition(self, rate: float) -> SparseTransition:
         """Return T in which labels are wrong at a rate and all wrong classes are equally frequent."""

@@ -123,6 +123,7 @@ class _Weighting(NamedTuple):
     weights: Tensor  # (sample,), mean one
     power: float  # by which classes are balanced
     limited: bool  # whether the effective sample size limits the power, or the weights
+    believed: bool  # whether samples count less if the models do not believe their labels
 
 
 def _check_mask(name: str, mask: Tensor | None, p_wrong: Tensor) -> Tensor | None:
@@ -148,7 +149,8 @@ def _weigh(
     wrong = float(p_wrong.mean())
     if wrong < MIN_WRONG:
         wrong, correct = 0.0, torch.ones_like(correct)
-    if unreliability > 0 and beats_chance(log_p.detach(), labels):
+    believed = unreliability > 0 and beats_chance(log_p.detach(), labels)
+    if believed:
         log_belief = _BELIEF_POWER * unreliability * (log_p.gather(1, labels[:, None]).squeeze(1) - log_p.max(1).values)
         log_belief = log_belief if certain is None else log_belief.masked_fill(certain, 0)
         # Relative to the label that is believed most, because all may be found impossible; the weights are scaled anyway.
@@ -166,7 +168,8 @@ def _weigh(
     weights = unbalanced / share**power
     exponent = _largest_exponent(1.0, lambda exponent: weights**exponent)
     weights = weights**exponent
-    return _Weighting(weights / weights.mean().clamp(min=tiny), power * exponent, power < largest_power or exponent < 1)
+    limited = power < largest_power or exponent < 1
+    return _Weighting(weights / weights.mean().clamp(min=tiny), power * exponent, limited, believed)
 
 
 def _largest_exponent(most: float, weights_of: Callable[[float], Tensor]) -> float:
@@ -284,14 +287,13 @@ def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighting
     assert d.p_wrong is not None
     assert d.consensus is not None
     wrong = d.p_wrong.mean()
-    by_chance = not beats_chance(torch.tensor(d.consensus), torch.tensor(d.labels))
     look_right = f"all labels look right (mean P(wrong) {wrong:.2%})"
-    if by_chance and not d.p_wrong.any():
+    if not d.p_wrong.any() and not beats_chance(torch.tensor(d.consensus), torch.tensor(d.labels)):
         look_right = "held-out models predict the labels no better than chance, so nothing shows that a label is wrong"
     if (weights == weights[0]).all() and wrong < MIN_WRONG:
         return f"All {len(d):,} samples weigh the same, because {look_right}, and all classes are equally large."
     sentences = [_explain_labels(d.p_wrong, weights, look_right)]
-    if unreliability and not by_chance:
+    if weighting.believed:
         sentences.append(
             "The most confident predictions contradict more labels than that and chance explain, so there is noise of "
             f"another kind (strength {unreliability:.0%}). Samples therefore also count a little less if held-out models do "

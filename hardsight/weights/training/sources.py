@@ -94,9 +94,8 @@ def _check_weights(weights: Any) -> Tensor:
             f"weights must be numbers, one per sample. Got the shape {tuple(values.shape)} of {values.dtype}: "
             "pass an array (sample,), the name of a scheme, or a difficulty"
         )
-    return check_nonnegative(
-        "weights", torch.tensor(as_plain_array(values), dtype=torch.float64 if values.dtype.itemsize >= 8 else torch.float32)
-    )
+    dtype = torch.float64 if values.dtype.itemsize >= 8 else torch.float32
+    return check_nonnegative("weights", torch.from_numpy(as_plain_array(values)).to(dtype))
 
 
 def check_nonnegative(name: str, values: Tensor) -> Tensor:

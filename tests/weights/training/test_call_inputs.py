@@ -297,10 +297,10 @@ def test_arrays_of_any_layout_give_what_tensors_give(form):
 @pytest.mark.parametrize("source", ["fixed", "uniform", "focal", "superloss", "ohem", "mae"])
 def test_losses_that_are_integers_are_weighted_by_fractions(source, dtype):
     loss, ids = torch.tensor([1, 0, 1, 1]).to(dtype), torch.arange(4)
-    given = torch.tensor([0.1, 0.7, 0.4, 0.3])
+    weights = torch.tensor([0.1, 0.7, 0.4, 0.3])
     parameters = {"superloss": {"tau": 0.7}, "ohem": {"k": 2}}.get(source, {})
     for reduction in ("mean", "weighted mean", "sum", "none"):
-        weighting = hs.Weighting(given if source == "fixed" else source, reduction=reduction, **parameters)
+        weighting = hs.Weighting(weights if source == "fixed" else source, reduction=reduction, **parameters)
         torch.testing.assert_close(weighting(loss, ids), weighting(loss.float(), ids))
         torch.testing.assert_close(weighting(loss.tolist(), ids), weighting(loss.float(), ids))
 
